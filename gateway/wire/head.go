@@ -1,0 +1,239 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+)
+
+// ErrIncomplete says that a head has not arrived whole.
+var ErrIncomplete = errors.New("head incomplete")
+
+// HeadEnd returns the length of the head that b begins with, its empty line included, or -1. The first from bytes are known
+// not to complete one.
+func HeadEnd(b []byte, from int) int {
+	from = max(from-3, 0)
+	if i := bytes.Index(b[from:], []byte("\r\n\r\n")); i >= 0 {
+		return from + i + 4
+	}
+	return -1
+}
+
+// A ResponseHead is a status line and its fields: views of the bytes that it was parsed from.
+type ResponseHead struct {
+	Minor  int // of the version: HTTP/1.Minor
+	Status int // 100 to 999
+	Reason []byte
+	Fields []Field // reused by the next Parse
+}
+
+// Parse reads b, one whole head as measured by [HeadEnd].
+func (h *ResponseHead) Parse(b []byte) error {
+	// HTTP/1.1 200 OK
+	if len(b) < 15 || string(b[:7]) != "HTTP/1." || class[b[7]]&isDigit == 0 || b[8] != ' ' {
+		return &SyntaxError{0, `a status line that begins with "HTTP/1."`}
+	}
+	end := bytes.IndexByte(b, '\n')
+	if end < 13 || b[end-1] != '\r' {
+		return &SyntaxError{max(end, 0), "a status line that ends in CRLF"}
+	}
+	status := 0
+	for _, c := range b[9:12] {
+		if class[c]&isDigit == 0 {
+			return &SyntaxError{9, "a status code of three digits"}
+		}
+		status = status*10 + int(c-'0')
+	}
+	if status < 100 {
+		return &SyntaxError{9, "a status code from 100"}
+	}
+	reason := b[12 : end-1]
+	if len(reason) > 0 && reason[0] != ' ' || !all(reason, isValue) {
+		return &SyntaxError{12, "a space and a reason phrase, or the end of the line"}
+	}
+	h.Minor, h.Status, h.Reason = int(b[7]-'0'), status, trim(reason)
+	var err error
+	h.Fields, err = ParseFields(h.Fields[:0], b[end+1:])
+	if syntax := (*SyntaxError)(nil); errors.As(err, &syntax) {
+		syntax.Offset += end + 1
+	}
+	return err
+}
+
+// AppendStatusLine appends a status line of ours to dst: always HTTP/1.1, whatever the peer speaks (9110 2.5).
+func AppendStatusLine[R string | []byte](dst []byte, status int, reason R) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, reason...)
+	return append(dst, crlf...)
+}
+
+// AppendRequestLine appends a request line of ours to dst.
+func AppendRequestLine(dst, method, target []byte) []byte {
+	dst = append(dst, method...)
+	dst = append(dst, ' ')
+	dst = append(dst, target...)
+	return append(dst, " HTTP/1.1\r\n"...)
+}
+
+// A RequestHead is a request line and its fields, checked: views of the bytes that it was made from.
+type RequestHead struct {
+	Method []byte
+	Target []byte  // as on the wire
+	Minor  int     // of the version: HTTP/1.Minor
+	Fields []Field // reused by the next Check
+	Hops   Hops
+
+	Host      []byte // what the request is for: the authority of an absolute-form target, else the Host field
+	URI       []byte // path and query of the target, byte for byte; "*" or the authority where the form has neither
+	Framing   Framing
+	Length    int64 // of the content; -1 unless Framing is Length
+	Continues bool  // it expects 100-continue
+}
+
+// A RequestError is a request that is not taken, and the status code to say so with.
+type RequestError struct {
+	Status int
+	Err    error
+}
+
+func (e *RequestError) Error() string { return e.Err.Error() }
+func (e *RequestError) Unwrap() error { return e.Err }
+
+func bad(text string) *RequestError { return &RequestError{400, errors.New(text)} }
+
+// Check makes h the request of that method, target and version, whose field lines are the bytes raw, and says what is wrong
+// with it if it is not one that can be forwarded: every recipient after us must read what we have read.
+func (h *RequestHead) Check(method, target, version, raw []byte) *RequestError {
+	h.Method, h.Target = method, target
+	if !IsToken(method) {
+		return bad("method: expected a token")
+	}
+	if len(version) != 8 || string(version[:5]) != "HTTP/" || version[6] != '.' {
+		return bad("version: expected HTTP/1.1")
+	}
+	if version[5] != '1' || class[version[7]]&isDigit == 0 {
+		return &RequestError{505, errors.New("version: expected HTTP/1.1 or HTTP/1.0")}
+	}
+	h.Minor = int(version[7] - '0')
+	var err error
+	if h.Fields, err = ParseFields(h.Fields[:0], raw); err != nil {
+		return &RequestError{400, err}
+	}
+	h.Hops.ReadHops(h.Fields)
+	if h.Hops.TooMany {
+		return bad("Connection: lists too many names")
+	}
+	if h.Framing, h.Length, err = RequestFraming(h.Fields, h.Minor); err != nil {
+		return &RequestError{400, err}
+	}
+	if e := h.readHost(); e != nil {
+		return e
+	}
+	return h.readTarget()
+}
+
+func (h *RequestHead) readHost() *RequestError {
+	h.Host, h.Continues = nil, false
+	hosts := 0
+	for i := range h.Fields {
+		switch f := &h.Fields[i]; f.Known {
+		case Host:
+			hosts++
+			h.Host = f.Value
+		case Expect:
+			if h.Minor == 0 {
+				break // 9110 10.1.1: an HTTP/1.0 client cannot mean it
+			}
+			if !EqualFold(f.Value, "100-continue") {
+				return &RequestError{417, errors.New("Expect: expected 100-continue")}
+			}
+			h.Continues = true
+		}
+	}
+	switch {
+	case hosts > 1:
+		return bad("Host: given more than once")
+	case hosts == 0 && h.Minor > 0:
+		return bad("Host: missing")
+	case !isAuthority(h.Host):
+		return bad("Host: expected a host name or address, and an optional port")
+	}
+	return nil
+}
+
+// readTarget tells the four forms of a request target apart (9112 3.2).
+func (h *RequestHead) readTarget() *RequestError {
+	t := h.Target
+	switch {
+	case !IsTarget(t):
+		return bad("request target: expected no white space and no controls")
+	case bytes.IndexByte(t, '#') >= 0:
+		return bad("request target: expected no fragment")
+	case string(h.Method) == "CONNECT":
+		return &RequestError{501, errors.New("CONNECT is not offered here")}
+	case t[0] == '/':
+		h.URI = t
+		return nil
+	case string(t) == "*":
+		if string(h.Method) != "OPTIONS" {
+			return bad(`request target: "*" is for OPTIONS`)
+		}
+		h.URI = t
+		return nil
+	}
+	scheme, rest, ok := bytes.Cut(t, []byte("://"))
+	if !ok || !EqualFold(scheme, "http") && !EqualFold(scheme, "https") {
+		return bad("request target: expected a path, or http:// and an authority")
+	}
+	end := bytes.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	if h.Host, h.URI = rest[:end], rest[end:]; len(h.Host) == 0 || !isAuthority(h.Host) {
+		return bad("request target: expected a host name or address after the scheme")
+	}
+	if len(h.URI) == 0 { // 9112 3.2.4: with OPTIONS, an empty path means the server as a whole
+		h.URI = []byte("/")
+		if string(h.Method) == "OPTIONS" {
+			h.URI = []byte("*")
+		}
+	} else if h.URI[0] == '?' {
+		return bad("request target: expected a path before the query")
+	}
+	return nil
+}
+
+// isAuthority reports whether b can be a Host field's value: uri-host [ ":" port ] (9110 7.2), without user information.
+// Empty is allowed there (9112 3.2).
+func isAuthority(b []byte) bool {
+	host, port := b, []byte(nil)
+	if len(b) > 0 && b[0] == '[' {
+		end := bytes.IndexByte(b, ']')
+		if end < 0 {
+			return false
+		}
+		host, port = b[1:end], b[end+1:]
+		for _, c := range host {
+			if class[c]&isHex == 0 && c != ':' && c != '.' {
+				return false
+			}
+		}
+		if len(host) == 0 {
+			return false
+		}
+		return len(port) == 0 || port[0] == ':' && all(port[1:], isDigit)
+	}
+	if i := bytes.IndexByte(b, ':'); i >= 0 {
+		if host, port = b[:i], b[i+1:]; i == 0 || !all(port, isDigit) {
+			return false
+		}
+	}
+	for _, c := range host { // reg-name: unreserved, sub-delims, percent-encoded
+		if class[c]&isToken == 0 && c != '(' && c != ')' && c != ',' && c != ';' && c != '=' || c == '#' || c == '^' || c == '`' || c == '|' {
+			return false
+		}
+	}
+	return true
+}
