@@ -1,0 +1,165 @@
+package conn
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An Accepted is a client's connection, above TLS if there is TLS.
+type Accepted struct {
+	*Socket
+	stream net.Conn // the Socket, or TLS over it
+
+	mu      sync.Mutex
+	left    bool    // the client has sent FIN or RST
+	waiter  *Socket // broken into when the client leaves
+	linger  atomic.Bool
+	unwatch func()
+	closed  sync.Once
+
+	// Pending is the gateway's own: what one handler leaves for the next on this connection.
+	Pending any
+}
+
+// A secure Accepted looks to fasthttp like a *tls.Conn.
+type secure struct {
+	*Accepted
+	tls *tls.Conn
+}
+
+func (s *secure) Handshake() error                     { return s.tls.Handshake() }
+func (s *secure) ConnectionState() tls.ConnectionState { return s.tls.ConnectionState() }
+
+// Of returns the Accepted that c, a connection accepted by a [Listener], is.
+func Of(c net.Conn) *Accepted {
+	switch c := c.(type) {
+	case *Accepted:
+		return c
+	case *secure:
+		return c.Accepted
+	}
+	return nil
+}
+
+// Read reads what the client sends, decrypted.
+func (a *Accepted) Read(p []byte) (int, error) { return a.stream.Read(p) }
+
+// Write drops p: it is how fasthttp's loop writes, and the gateway has written already.
+func (a *Accepted) Write(p []byte) (int, error) { return len(p), nil }
+
+// Send writes p to the client, whole or with an error.
+func (a *Accepted) Send(p []byte) error {
+	_, err := a.stream.Write(p)
+	return err
+}
+
+// Watch has s interrupted when the client leaves, at once if it has left. Unwatch must follow.
+func (a *Accepted) Watch(s *Socket) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiter = s
+	if a.left {
+		s.Interrupt()
+	}
+}
+
+// Unwatch ends what Watch began: when it has returned, the Socket is not interrupted any more.
+func (a *Accepted) Unwatch() {
+	a.mu.Lock()
+	a.waiter = nil
+	a.mu.Unlock()
+}
+
+// Left reports whether the client is known to have left. A client that has only sent FIN counts as gone.
+func (a *Accepted) Left() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.left
+}
+
+func (a *Accepted) peerLeft() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.left = true
+	if a.waiter != nil {
+		a.waiter.Interrupt()
+	}
+}
+
+// Linger makes Close wait a moment for the client to see the response: input that nobody read would turn the close into an
+// RST, which can take the response with it (9112 9.6).
+func (a *Accepted) Linger() { a.linger.Store(true) }
+
+// Abort closes the connection with RST and, over TLS, without close_notify: a content that would end with the connection is
+// seen to be cut. Close must follow all the same.
+func (a *Accepted) Abort() {
+	a.linger.Store(false)
+	a.Reset()
+	a.Socket.Close() //nolint:errcheck // Close follows
+}
+
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 256 << 10
+)
+
+// Close closes the connection.
+func (a *Accepted) Close() (err error) {
+	a.closed.Do(func() {
+		if a.linger.Load() {
+			a.drain()
+		}
+		a.unwatch()
+		err = a.stream.Close()
+	})
+	return err
+}
+
+// drain sends FIN and reads a bounded amount of what the client still sends.
+func (a *Accepted) drain() {
+	if a.Socket != a.stream {
+		a.stream.(*tls.Conn).CloseWrite() //nolint:errcheck // closed next
+	}
+	if a.CloseWrite() != nil {
+		return
+	}
+	a.Resume()
+	a.SetReadIdle(0)
+	a.Socket.SetReadDeadline(time.Now().Add(lingerTime)) //nolint:errcheck // a failed read ends the loop
+	buf := make([]byte, 8<<10)
+	for total := 0; total < lingerBytes; {
+		n, err := a.Socket.Read(buf)
+		if total += n; err != nil {
+			return
+		}
+	}
+}
+
+// A Listener accepts client connections.
+type Listener struct {
+	net.Listener
+	TLS     *tls.Config   // nil: plain
+	Watcher *Watcher      // nil: a client that leaves is noticed when it is written to
+	Write   time.Duration // for each write to a client; 0: no limit
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	s := NewSocket(c)
+	s.SetIdle(0, l.Write)
+	a := &Accepted{Socket: s, stream: s}
+	a.unwatch = l.Watcher.add(a)
+	if l.TLS == nil {
+		return a, nil
+	}
+	t := tls.Server(s, l.TLS)
+	a.stream = t
+	return &secure{a, t}, nil
+}

@@ -1,0 +1,178 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+var (
+	// ErrEnd is the peer's FIN: it will send nothing more. On a plain connection it is a clean end exactly where a message
+	// may end with the connection; elsewhere, and always below TLS, it is a truncation.
+	ErrEnd = errors.New("connection ended by the peer")
+	// ErrInterrupted says that [Socket.Interrupt] broke into a read or write.
+	ErrInterrupted = errors.New("interrupted")
+)
+
+// A Socket is a network connection below TLS. One goroutine may read and one write at a time; Interrupt and Close may be
+// called by any.
+type Socket struct {
+	net.Conn
+	read, write deadline
+	interrupted atomic.Bool
+
+	raw     syscall.RawConn // nil where the connection has no descriptor
+	peek    func(fd uintptr) bool
+	nothing bool // what peek found: open, and nothing to read
+}
+
+// NewSocket returns c as a Socket.
+func NewSocket(c net.Conn) *Socket {
+	s := &Socket{Conn: c}
+	s.read.set, s.write.set = c.SetReadDeadline, c.SetWriteDeadline
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			s.raw = raw
+		}
+	}
+	s.peek = s.peekDescriptor
+	return s
+}
+
+// A deadline is armed lazily: moving it away costs nothing, for when the nearer one fires it is seen that there is time left.
+// On a busy connection the operating system's timer is touched once a period, not once a request.
+type deadline struct {
+	set   func(time.Time) error
+	want  time.Time     // zero: none
+	armed time.Time     // zero: none
+	idle  time.Duration // if above 0, want is this long after the beginning of each read or write
+}
+
+func (d *deadline) move(t time.Time) error {
+	d.want = t
+	if t.IsZero() || !d.armed.IsZero() && !t.Before(d.armed) {
+		return nil
+	}
+	d.armed = t
+	return d.set(t)
+}
+
+// begin is called before a read or write.
+func (d *deadline) begin() error {
+	if d.idle <= 0 {
+		return nil
+	}
+	return d.move(time.Now().Add(d.idle))
+}
+
+// again reports whether the timer fired before its time, and arms it anew if so.
+func (d *deadline) again() bool {
+	if !d.want.IsZero() && !time.Now().Before(d.want) {
+		return false
+	}
+	d.armed = d.want
+	return d.set(d.want) == nil
+}
+
+// Read implements io.Reader. It returns [ErrEnd] where others return io.EOF.
+func (s *Socket) Read(p []byte) (int, error) {
+	if err := s.read.begin(); err != nil {
+		return 0, err
+	}
+	for {
+		n, err := s.Conn.Read(p)
+		switch {
+		case err == nil:
+			return n, nil
+		case err == io.EOF:
+			return n, ErrEnd
+		case s.interrupted.Load():
+			return n, ErrInterrupted
+		case n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !s.read.again():
+			return n, err
+		case s.interrupted.Load(): // between the last look and arming the timer, which undid it
+			return n, ErrInterrupted
+		}
+	}
+}
+
+// Write implements io.Writer.
+func (s *Socket) Write(p []byte) (int, error) {
+	if err := s.write.begin(); err != nil {
+		return 0, err
+	}
+	written := 0
+	for {
+		n, err := s.Conn.Write(p[written:])
+		written += n
+		switch {
+		case err == nil:
+			return written, nil
+		case s.interrupted.Load():
+			return written, ErrInterrupted
+		case !errors.Is(err, os.ErrDeadlineExceeded) || !s.write.again():
+			return written, err
+		case s.interrupted.Load():
+			return written, ErrInterrupted
+		}
+	}
+}
+
+// SetReadDeadline implements net.Conn, lazily.
+func (s *Socket) SetReadDeadline(t time.Time) error { return s.read.move(t) }
+
+// SetWriteDeadline implements net.Conn, lazily.
+func (s *Socket) SetWriteDeadline(t time.Time) error { return s.write.move(t) }
+
+// SetDeadline implements net.Conn, lazily.
+func (s *Socket) SetDeadline(t time.Time) error {
+	return errors.Join(s.read.move(t), s.write.move(t))
+}
+
+// SetIdle gives each following read and each following write its own time; 0 leaves the deadline as it is.
+func (s *Socket) SetIdle(read, write time.Duration) { s.read.idle, s.write.idle = read, write }
+
+// SetReadIdle gives each following read its own time; 0 leaves the deadline as it is.
+func (s *Socket) SetReadIdle(d time.Duration) { s.read.idle = d }
+
+var past = time.Unix(1, 0)
+
+// Interrupt makes what reads or writes now, and whatever will, fail with [ErrInterrupted].
+func (s *Socket) Interrupt() {
+	s.interrupted.Store(true)
+	s.Conn.SetDeadline(past) //nolint:errcheck // a closed connection fails by itself
+}
+
+// Resume undoes Interrupt. Nobody reads or writes meanwhile.
+func (s *Socket) Resume() {
+	s.interrupted.Store(false)
+	s.read.armed, s.write.armed = past, past // so that the next attempt finds that it has time left
+}
+
+// Clean reports whether the connection is open with nothing to read: only then may it carry another message.
+func (s *Socket) Clean() bool {
+	if s.raw == nil {
+		return true
+	}
+	s.nothing = false
+	return s.raw.Read(s.peek) == nil && s.nothing
+}
+
+// Reset makes Close send RST instead of FIN, so that a content that ends with the connection is seen to be cut.
+func (s *Socket) Reset() {
+	if tcp, ok := s.Conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0) //nolint:errcheck // it is closed next
+	}
+}
+
+// CloseWrite sends FIN. What the peer still sends can be read.
+func (s *Socket) CloseWrite() error {
+	if tcp, ok := s.Conn.(*net.TCPConn); ok {
+		return tcp.CloseWrite()
+	}
+	return nil
+}

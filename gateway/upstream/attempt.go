@@ -1,0 +1,324 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/wire"
+)
+
+// A Request is what an attempt sends. Its bytes are the caller's and must hold until the attempt is closed.
+type Request struct {
+	Method []byte
+	Head   []byte // the whole head, to the empty line
+	Body   Body   // nil: no content
+	Chunks bool   // the content goes out in chunks; else the head has said its length
+
+	BodyIdle time.Duration // how long each read of the client's content may wait; 0: for ever
+
+	// Repeatable says that sending the request again does no harm (9110 9.2.2), so that a connection which turns out to have
+	// been closed while idle costs nothing.
+	Repeatable bool
+}
+
+// A Body is a content that arrives in pieces. The goroutine that calls it is not the attempt's caller.
+type Body interface {
+	// Next returns the next piece, which holds until the following call, or io.EOF behind the last one.
+	Next() ([]byte, error)
+	// Trailers are the fields behind a chunked content, once Next has returned io.EOF.
+	Trailers() []wire.Field
+}
+
+// Interims takes the responses before the final one (9110 15.2).
+type Interims interface {
+	Interim(head *wire.ResponseHead) error
+}
+
+// maxInterims is how many 1xx responses one request may get.
+const maxInterims = 32
+
+// An Attempt is one try at an upstream. It is used again after Close; the zero Attempt is ready.
+type Attempt struct {
+	// The final response, after Do: Head and what it is made of hold until Close.
+	Head    wire.ResponseHead
+	Framing wire.Framing
+	Length  int64 // of the content as declared, -1 if it is not
+	Retried bool  // a connection had gone stale
+	HeadAt  time.Time
+
+	u       *Upstream
+	l       *link
+	head    []byte // what Head is made of
+	hops    wire.Hops
+	left    int64 // of a Length content
+	chunks  wire.ChunkReader
+	trailer []wire.Field
+	done    bool // the response's last byte has been read
+	misused bool // Transfer-Encoding and Content-Length in one response: the connection ends with it (9112 6.1)
+
+	body sender
+}
+
+// Do sends req and reads heads until the response's own. The client is watched meanwhile, and until Close: if it leaves,
+// the attempt fails with [ClientLeft]. On an error, too, Close must follow.
+func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interims) error {
+	a.u, a.Retried = u, false
+	fresh := false
+	for {
+		l, err := u.take(fresh)
+		if err != nil {
+			return err
+		}
+		a.begin(l)
+		client.Watch(l.socket)
+		err = a.exchange(req, client, to)
+		if err == nil || !a.stale(req, err) {
+			return err
+		}
+		client.Unwatch()
+		a.drop()
+		u.retries.Add(1)
+		a.Retried, fresh = true, true
+	}
+}
+
+// stale reports whether err says only that a connection which was used before had been closed meanwhile.
+func (a *Attempt) stale(req *Request, err error) bool {
+	var e *Error
+	return a.l.reused && req.Repeatable && req.Body == nil && a.l.w == 0 && errors.As(err, &e) && e.Kind == Cut
+}
+
+func (a *Attempt) begin(l *link) {
+	a.l, a.done, a.misused, a.left = l, false, false, 0
+	a.body.reset()
+	a.trailer = a.trailer[:0]
+	l.r, l.w = 0, 0
+	l.socket.SetIdle(0, a.u.IdleBodyTimeout)
+}
+
+func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) error {
+	if _, err := a.l.stream.Write(req.Head); err != nil {
+		return a.fail("request head", err)
+	}
+	if req.Body != nil {
+		a.body.start(a.l, req, client)
+	}
+	deadline := time.Time{}
+	if a.u.HeadTimeout > 0 {
+		deadline = time.Now().Add(a.u.HeadTimeout)
+	}
+	a.l.socket.SetReadDeadline(deadline) //nolint:errcheck // the read fails
+	for range maxInterims {
+		if err := a.readHead(req.Method); err != nil {
+			return a.fail("response head", err)
+		}
+		if a.Head.Status >= 200 {
+			a.HeadAt = time.Now()
+			a.l.socket.SetReadDeadline(time.Time{}) //nolint:errcheck // the read fails
+			a.l.socket.SetReadIdle(a.u.IdleBodyTimeout)
+			return nil
+		}
+		if a.Head.Status == 101 {
+			return a.fail("response head", &malformed{errors.New("101 Switching Protocols, which was not asked for")})
+		}
+		if err := to.Interim(&a.Head); err != nil {
+			return &Error{a.u.name, ClientLeft, "interim response", err}
+		}
+	}
+	return a.fail("response head", &malformed{fmt.Errorf("more than %d interim responses", maxInterims)})
+}
+
+// readHead reads one head and says how the content behind it ends.
+func (a *Attempt) readHead(method []byte) error {
+	l := a.l
+	n := wire.HeadEnd(l.buf[l.r:l.w], 0)
+	for n < 0 {
+		if !l.grow(max(a.u.MaxHead, linkBuffer)) {
+			return &malformed{fmt.Errorf("longer than %d bytes", len(l.buf))}
+		}
+		have := l.w - l.r
+		err := l.fill()
+		if err != nil && a.moreTime(err) {
+			continue
+		}
+		if err != nil {
+			if have > 0 && (err == conn.ErrEnd || err == io.EOF) {
+				return fmt.Errorf("ended after %d bytes: %w", have, err)
+			}
+			return err
+		}
+		n = wire.HeadEnd(l.buf[l.r:l.w], have)
+	}
+	a.head = append(a.head[:0], l.buf[l.r:l.r+n]...)
+	l.r += n
+	err := a.Head.Parse(a.head)
+	if err == nil {
+		a.Framing, a.Length, err = wire.ResponseFraming(a.Head.Fields, a.Head.Minor, a.Head.Status, method)
+	}
+	if err != nil {
+		return &malformed{err}
+	}
+	a.hops.ReadHops(a.Head.Fields)
+	if a.hops.TooMany {
+		return &malformed{errors.New("Connection: lists too many names")}
+	}
+	switch a.Framing {
+	case wire.NoBody:
+		a.done = a.Head.Status >= 200
+	case wire.Length:
+		a.left = a.Length
+		a.done = a.left == 0
+	case wire.Chunked:
+		a.chunks.Reset()
+		for i := range a.Head.Fields {
+			a.misused = a.misused || a.Head.Fields[i].Known == wire.ContentLength
+		}
+	}
+	return nil
+}
+
+// moreTime reports whether err is a timeout that came before the response could be late, and sets the one that holds.
+func (a *Attempt) moreTime(err error) bool {
+	if !a.body.started || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	deadline, now := a.body.headDeadline(a.u.HeadTimeout), time.Now()
+	if deadline.IsZero() {
+		deadline = now.Add(a.u.HeadTimeout)
+	}
+	return now.Before(deadline) && a.l.socket.SetReadDeadline(deadline) == nil
+}
+
+// Hops tells which of Head's fields are not to be forwarded.
+func (a *Attempt) Hops() *wire.Hops { return &a.hops }
+
+// Done reports whether the whole response has been read.
+func (a *Attempt) Done() bool { return a.done }
+
+// Trailers are the fields behind a chunked content, once Done.
+func (a *Attempt) Trailers() []wire.Field { return a.trailer }
+
+// Next returns the next piece of the content, decoded from its framing, which holds until the following call. A piece may be
+// empty when the response is done. It must not be called when Done.
+func (a *Attempt) Next() ([]byte, error) {
+	piece, err := a.next()
+	if err != nil {
+		return piece, a.fail("response content", err)
+	}
+	return piece, nil
+}
+
+func (a *Attempt) next() ([]byte, error) {
+	l := a.l
+	for {
+		if l.r < l.w {
+			piece, err := a.piece()
+			if err != nil || len(piece) > 0 || a.done {
+				return piece, err
+			}
+		}
+		if l.r == l.w && l.w == len(l.buf) {
+			l.bulk() // it came faster than the buffer takes it
+		}
+		if err := l.fill(); err != nil {
+			if a.Framing == wire.UntilClose && a.cleanEnd(err) {
+				a.done = true
+				return nil, nil
+			}
+			return nil, err
+		}
+	}
+}
+
+// cleanEnd reports whether err is how a content ends that ends with the connection: FIN, and over TLS a close_notify.
+func (a *Attempt) cleanEnd(err error) bool {
+	if a.u.TLS != nil {
+		return err == io.EOF
+	}
+	return err == conn.ErrEnd
+}
+
+// piece takes content out of what has been read.
+func (a *Attempt) piece() ([]byte, error) {
+	l := a.l
+	b := l.buf[l.r:l.w]
+	switch a.Framing {
+	case wire.Length:
+		if int64(len(b)) > a.left {
+			b = b[:a.left]
+		}
+		a.left -= int64(len(b))
+		a.done = a.left == 0
+		l.r += len(b)
+		return b, nil
+	case wire.Chunked:
+		return a.unchunk(b)
+	default:
+		l.r = l.w
+		return b, nil
+	}
+}
+
+// unchunk moves the content of all chunks in b together, at the place of the first: what leaves the gateway is chunked by
+// how it arrived, not by how the upstream cut it.
+func (a *Attempt) unchunk(b []byte) ([]byte, error) {
+	var piece []byte
+	for len(b) > 0 && !a.chunks.Done() {
+		content, used, err := a.chunks.Next(b)
+		a.l.r += used
+		if err != nil {
+			return piece, &malformed{err}
+		}
+		if piece == nil {
+			piece = content
+		} else {
+			piece = append(piece, content...) // behind it lies only framing that was read
+		}
+		b = b[used:]
+	}
+	if a.chunks.Done() {
+		a.done = true
+		var err error
+		if a.trailer, err = wire.ParseFields(a.trailer[:0], a.chunks.Trailers()); err != nil {
+			return piece, &malformed{err}
+		}
+	}
+	return piece, nil
+}
+
+// BodySent reports whether the request's content has left whole. It is false while it is being sent; for a response that
+// came early, the client's connection then holds content that nobody will read.
+func (a *Attempt) BodySent(client *conn.Accepted) bool {
+	return !a.body.started || a.body.endedAt.Load() != 0 && a.body.join(client)
+}
+
+// Close ends the attempt: its connection is used again if the exchange on it ended cleanly. When it returns, nobody reads the
+// request's content any more, and it reports whether that has left whole.
+func (a *Attempt) Close(client *conn.Accepted) (sent bool) {
+	if a.l == nil {
+		return true
+	}
+	if sent = a.BodySent(client); !sent {
+		a.body.stop(a.l, client)
+	}
+	client.Unwatch()
+	l := a.l
+	if !a.done || !sent || a.misused || a.Framing == wire.UntilClose || l.r < l.w ||
+		a.hops.Close || a.Head.Minor == 0 && !a.hops.Keep {
+		a.drop()
+		return sent
+	}
+	a.l = nil
+	l.socket.SetIdle(0, 0)
+	a.u.put(l, a.HeadAt)
+	return sent
+}
+
+func (a *Attempt) drop() {
+	a.u.discard(a.l)
+	a.l = nil
+}

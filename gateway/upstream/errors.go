@@ -1,0 +1,68 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+)
+
+// A Kind says how an attempt failed.
+type Kind uint8
+
+const (
+	Connect    Kind = iota + 1 // no connection could be made
+	Busy                       // the limit of connections is reached: nothing was tried
+	Timeout                    // it took too long
+	Protocol                   // what came is not HTTP/1.1
+	Cut                        // the connection ended or broke before the response did
+	ClientLeft                 // the client went away, so nobody waits for a response
+	ClientBody                 // the client's content could not be read to its end
+)
+
+var kindNames = [...]string{"", "connect", "busy", "timeout", "protocol", "cut", "client left", "client body"}
+
+// String returns the word for k in metrics and logs.
+func (k Kind) String() string { return kindNames[k] }
+
+// An Error is why an attempt failed.
+type Error struct {
+	Upstream string
+	Kind     Kind
+	Doing    string // such as "response head"
+	Err      error
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("upstream %q: %s: %s: %v", e.Upstream, e.Doing, e.Kind, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// fail says what err, met while doing something on a connection, means.
+func (a *Attempt) fail(doing string, err error) error {
+	kind := Cut
+	var network net.Error
+	source := a.body.failure()
+	switch {
+	case source != nil:
+		kind, err = ClientBody, source
+		if errors.Is(err, conn.ErrEnd) || errors.Is(err, conn.ErrInterrupted) {
+			kind = ClientLeft
+		}
+	case errors.Is(err, conn.ErrInterrupted):
+		kind = ClientLeft
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		kind = Timeout
+	case errors.As(err, new(*malformed)):
+		kind = Protocol
+	}
+	return &Error{a.u.name, kind, doing, err}
+}
+
+// malformed wraps what is wrong with the bytes that an upstream sent.
+type malformed struct{ error }
+
+func (m *malformed) Unwrap() error { return m.error }

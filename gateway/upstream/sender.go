@@ -1,0 +1,113 @@
+package upstream
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/wire"
+)
+
+// A sender sends a request's content while its attempt waits for the response. It is the one goroutine that an exchange
+// may have beside its own, and it has ended before the attempt is closed.
+type sender struct {
+	started bool
+	joined  bool // the goroutine has ended, and its result has been taken
+	sent    bool // valid once joined: all of the content has left
+	result  chan bool
+
+	endedAt atomic.Int64 // when the goroutine had nothing left to send, in Unix nanoseconds; 0 before
+	err     error        // of reading the client's content; valid once endedAt is set
+	buf     []byte
+}
+
+func (s *sender) reset() {
+	s.started, s.joined, s.sent, s.err = false, false, false, nil
+	s.endedAt.Store(0)
+}
+
+// start sends the content of req over l in a goroutine of its own.
+func (s *sender) start(l *link, req *Request, client *conn.Accepted) {
+	if s.result == nil {
+		s.result = make(chan bool, 1)
+	}
+	s.started = true
+	client.SetReadIdle(req.BodyIdle)
+	go s.run(l, req)
+}
+
+func (s *sender) run(l *link, req *Request) {
+	source, err := s.send(l, req)
+	s.err = source
+	s.endedAt.Store(time.Now().UnixNano())
+	if source != nil {
+		l.socket.Interrupt() // without the rest of the content there is no response worth waiting for
+	}
+	s.result <- source == nil && err == nil
+}
+
+// send returns the error of the content's source, or of the upstream's connection.
+func (s *sender) send(l *link, req *Request) (source, sink error) {
+	for {
+		piece, err := req.Body.Next()
+		if err != nil && err != io.EOF {
+			return err, nil
+		}
+		switch {
+		case !req.Chunks:
+			s.buf = s.buf[:0]
+		case err == io.EOF:
+			piece = nil
+			s.buf = wire.AppendLastChunk(s.buf[:0], req.Body.Trailers())
+		default:
+			s.buf = wire.AppendChunk(s.buf[:0], piece)
+		}
+		if req.Chunks {
+			piece = s.buf
+		}
+		if len(piece) > 0 {
+			if _, err := l.stream.Write(piece); err != nil {
+				return nil, err
+			}
+		}
+		if err == io.EOF {
+			return nil, nil
+		}
+	}
+}
+
+// failure is the error of the client's content, if that is what ended the sending.
+func (s *sender) failure() error {
+	if s.endedAt.Load() == 0 {
+		return nil
+	}
+	return s.err
+}
+
+// headDeadline says until when the response head may take, limit after the content's last byte; zero while that is being sent.
+func (s *sender) headDeadline(limit time.Duration) time.Time {
+	ended := s.endedAt.Load()
+	if ended == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ended).Add(limit)
+}
+
+// join waits for the goroutine and reports whether all of the content has left. It may be called again.
+func (s *sender) join(client *conn.Accepted) bool {
+	if !s.joined {
+		s.sent = <-s.result
+		s.joined = true
+		client.SetReadIdle(0)
+	}
+	return s.sent
+}
+
+// stop breaks into the sending and waits for its end.
+func (s *sender) stop(l *link, client *conn.Accepted) {
+	client.Interrupt()
+	l.socket.Interrupt()
+	s.join(client)
+	client.Resume()
+}
