@@ -7,15 +7,16 @@ const (
 	isTarget             // of a request target: what may stand between two spaces and is no control
 	isDigit
 	isHex
+	isHost // of a registered name, but for the percent sign (3986 3.2.2)
 )
 
 var class = func() (t [256]uint8) {
 	for c := range 256 {
 		if c >= '0' && c <= '9' {
-			t[c] |= isDigit | isHex | isToken
+			t[c] |= isDigit | isHex | isToken | isHost
 		}
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
-			t[c] |= isToken
+			t[c] |= isToken | isHost
 		}
 		if c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' {
 			t[c] |= isHex
@@ -30,18 +31,24 @@ var class = func() (t [256]uint8) {
 	for _, c := range "!#$%&'*+-.^_`|~" {
 		t[c] |= isToken
 	}
+	for _, c := range "-._~!$&'()*+,;=" {
+		t[c] |= isHost
+	}
 	return t
 }()
 
-// all reports whether every byte of b is of the class.
-func all(b []byte, want uint8) bool {
-	for _, c := range b {
+// span returns how many bytes of the class b begins with.
+func span(b []byte, want uint8) int {
+	for i, c := range b {
 		if class[c]&want == 0 {
-			return false
+			return i
 		}
 	}
-	return true
+	return len(b)
 }
+
+// all reports whether every byte of b is of the class.
+func all(b []byte, want uint8) bool { return span(b, want) == len(b) }
 
 // IsToken reports whether b is a token (9110 5.6.2): what methods and field names are made of.
 func IsToken(b []byte) bool { return len(b) > 0 && all(b, isToken) }

@@ -211,10 +211,10 @@ func AppendLastChunk(dst []byte, trailers []Field) []byte {
 }
 
 // TrailerAllowed reports whether a trailer section may hold f (9110 6.5.1): nothing that frames or routes a message, or that
-// is for one hop.
+// is for one hop, or that is this gateway's to say: some recipients merge trailers into the head.
 func TrailerAllowed(f *Field) bool {
 	switch f.Known {
-	case ContentLength, Host, ContentEncoding, ContentType, Expect, MaxForwards:
+	case ContentLength, Host, ContentEncoding, ContentType, Expect, MaxForwards, ForwardedFor, RequestID, Via:
 		return false
 	}
 	return !f.Known.HopByHop()

@@ -81,11 +81,11 @@ type Field struct {
 
 // A SyntaxError says where a head is not HTTP.
 type SyntaxError struct {
-	Offset int    // of the first byte that is wrong, from the head's first
+	Offset int    // of the first byte that is wrong, counted in the bytes that were parsed
 	What   string // what was expected there
 }
 
-func (e *SyntaxError) Error() string { return fmt.Sprintf("byte %d: %s", e.Offset, e.What) }
+func (e *SyntaxError) Error() string { return fmt.Sprintf("byte %d: expected %s", e.Offset, e.What) }
 
 var crlf = []byte("\r\n")
 
@@ -105,16 +105,15 @@ func ParseFields(dst []Field, b []byte) ([]Field, error) {
 			}
 			return dst, nil
 		}
-		colon := bytes.IndexByte(line, ':')
-		if colon <= 0 || !all(line[:colon], isToken) {
-			return dst, &SyntaxError{at, "a field name directly followed by a colon"}
+		colon := span(line, isToken)
+		if colon == 0 || colon == len(line) || line[colon] != ':' {
+			return dst, &SyntaxError{at + colon, "a field name directly followed by a colon"}
 		}
-		value := trim(line[colon+1:])
-		if !all(value, isValue) {
-			return dst, &SyntaxError{at + colon + 1, "a field value without control characters"}
+		name, value := line[:colon], line[colon+1:]
+		if n := span(value, isValue); n < len(value) {
+			return dst, &SyntaxError{at + colon + 1 + n, "a field value without control characters"}
 		}
-		name := line[:colon]
-		dst = append(dst, Field{Name: name, Value: value, Known: Lookup(name)})
+		dst = append(dst, Field{Name: name, Value: trim(value), Known: Lookup(name)})
 		at += end + 1
 	}
 	return dst, nil

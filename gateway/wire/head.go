@@ -34,7 +34,7 @@ func (h *ResponseHead) Parse(b []byte) error {
 		return &SyntaxError{0, `a status line that begins with "HTTP/1."`}
 	}
 	end := bytes.IndexByte(b, '\n')
-	if end < 13 || b[end-1] != '\r' {
+	if end < 0 || b[end-1] != '\r' {
 		return &SyntaxError{max(end, 0), "a status line that ends in CRLF"}
 	}
 	status := 0
@@ -48,13 +48,16 @@ func (h *ResponseHead) Parse(b []byte) error {
 		return &SyntaxError{9, "a status code from 100"}
 	}
 	reason := b[12 : end-1]
-	if len(reason) > 0 && reason[0] != ' ' || !all(reason, isValue) {
+	if len(reason) > 0 && reason[0] != ' ' {
 		return &SyntaxError{12, "a space and a reason phrase, or the end of the line"}
+	}
+	if n := span(reason, isValue); n < len(reason) {
+		return &SyntaxError{12 + n, "a reason phrase without control characters"}
 	}
 	h.Minor, h.Status, h.Reason = int(b[7]-'0'), status, trim(reason)
 	var err error
 	h.Fields, err = ParseFields(h.Fields[:0], b[end+1:])
-	if syntax := (*SyntaxError)(nil); errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*SyntaxError](err); ok {
 		syntax.Offset += end + 1
 	}
 	return err
@@ -86,7 +89,7 @@ type RequestHead struct {
 	Hops   Hops
 
 	Host      []byte // what the request is for: the authority of an absolute-form target, else the Host field
-	URI       []byte // path and query of the target, byte for byte; "*" or the authority where the form has neither
+	URI       []byte // path and query of the target, byte for byte, an empty path as "/"; or "*"
 	Framing   Framing
 	Length    int64 // of the content; -1 unless Framing is Length
 	Continues bool  // it expects 100-continue
@@ -101,7 +104,9 @@ type RequestError struct {
 func (e *RequestError) Error() string { return e.Err.Error() }
 func (e *RequestError) Unwrap() error { return e.Err }
 
-func bad(text string) *RequestError { return &RequestError{400, errors.New(text)} }
+func refuse(status int, text string) *RequestError { return &RequestError{status, errors.New(text)} }
+
+func bad(text string) *RequestError { return refuse(400, text) }
 
 // Check makes h the request of that method, target and version, whose field lines are the bytes raw, and says what is wrong
 // with it if it is not one that can be forwarded: every recipient after us must read what we have read.
@@ -110,11 +115,11 @@ func (h *RequestHead) Check(method, target, version, raw []byte) *RequestError {
 	if !IsToken(method) {
 		return bad("method: expected a token")
 	}
-	if len(version) != 8 || string(version[:5]) != "HTTP/" || version[6] != '.' {
+	if len(version) != 8 || string(version[:5]) != "HTTP/" || class[version[5]]&isDigit == 0 || version[6] != '.' || class[version[7]]&isDigit == 0 {
 		return bad("version: expected HTTP/1.1")
 	}
-	if version[5] != '1' || class[version[7]]&isDigit == 0 {
-		return &RequestError{505, errors.New("version: expected HTTP/1.1 or HTTP/1.0")}
+	if version[5] != '1' {
+		return refuse(505, "version: expected HTTP/1.1 or HTTP/1.0")
 	}
 	h.Minor = int(version[7] - '0')
 	var err error
@@ -147,7 +152,7 @@ func (h *RequestHead) readHost() *RequestError {
 				break // 9110 10.1.1: an HTTP/1.0 client cannot mean it
 			}
 			if !EqualFold(f.Value, "100-continue") {
-				return &RequestError{417, errors.New("Expect: expected 100-continue")}
+				return refuse(417, "Expect: expected 100-continue")
 			}
 			h.Continues = true
 		}
@@ -172,7 +177,7 @@ func (h *RequestHead) readTarget() *RequestError {
 	case bytes.IndexByte(t, '#') >= 0:
 		return bad("request target: expected no fragment")
 	case string(h.Method) == "CONNECT":
-		return &RequestError{501, errors.New("CONNECT is not offered here")}
+		return refuse(501, "CONNECT is not offered here")
 	case t[0] == '/':
 		h.URI = t
 		return nil
@@ -194,46 +199,11 @@ func (h *RequestHead) readTarget() *RequestError {
 	if h.Host, h.URI = rest[:end], rest[end:]; len(h.Host) == 0 || !isAuthority(h.Host) {
 		return bad("request target: expected a host name or address after the scheme")
 	}
-	if len(h.URI) == 0 { // 9112 3.2.4: with OPTIONS, an empty path means the server as a whole
-		h.URI = []byte("/")
-		if string(h.Method) == "OPTIONS" {
-			h.URI = []byte("*")
-		}
-	} else if h.URI[0] == '?' {
-		return bad("request target: expected a path before the query")
+	switch {
+	case len(h.URI) == 0 && string(h.Method) == "OPTIONS":
+		h.URI = []byte("*") // 9112 3.2.4: the server as a whole
+	case len(h.URI) == 0 || h.URI[0] == '?':
+		h.URI = append([]byte("/"), h.URI...) // 9112 3.2.1: an empty path is sent as /
 	}
 	return nil
-}
-
-// isAuthority reports whether b can be a Host field's value: uri-host [ ":" port ] (9110 7.2), without user information.
-// Empty is allowed there (9112 3.2).
-func isAuthority(b []byte) bool {
-	host, port := b, []byte(nil)
-	if len(b) > 0 && b[0] == '[' {
-		end := bytes.IndexByte(b, ']')
-		if end < 0 {
-			return false
-		}
-		host, port = b[1:end], b[end+1:]
-		for _, c := range host {
-			if class[c]&isHex == 0 && c != ':' && c != '.' {
-				return false
-			}
-		}
-		if len(host) == 0 {
-			return false
-		}
-		return len(port) == 0 || port[0] == ':' && all(port[1:], isDigit)
-	}
-	if i := bytes.IndexByte(b, ':'); i >= 0 {
-		if host, port = b[:i], b[i+1:]; i == 0 || !all(port, isDigit) {
-			return false
-		}
-	}
-	for _, c := range host { // reg-name: unreserved, sub-delims, percent-encoded
-		if class[c]&isToken == 0 && c != '(' && c != ')' && c != ',' && c != ';' && c != '=' || c == '#' || c == '^' || c == '`' || c == '|' {
-			return false
-		}
-	}
-	return true
 }
