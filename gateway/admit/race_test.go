@@ -1,0 +1,5 @@
+//go:build race
+
+package admit
+
+const race = true // the race detector allocates where the program does not
