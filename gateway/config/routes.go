@@ -1,0 +1,212 @@
+package config
+
+import "time"
+
+// An Upstream is a server that requests are forwarded to.
+type Upstream struct {
+	Element
+
+	// Name is what routes and metrics call it.
+	Name string `yaml:"name,required" is:"name"`
+	// URL is its scheme, host and port.
+	URL Origin `yaml:"url,required"`
+	// TLS is how an https upstream is spoken to and checked.
+	TLS *ClientTLS `yaml:"tls"`
+	// Timeouts of requests to the upstream.
+	Timeouts UpstreamTimeouts `yaml:"timeouts"`
+	// Limits of connections with the upstream.
+	Limits UpstreamLimits `yaml:"limits"`
+}
+
+// ClientTLS is how a TLS connection to an upstream is made. Its certificate is always checked.
+type ClientTLS struct {
+	Element
+
+	// CA is a PEM file of the roots to trust. Left out, the system's are trusted.
+	CA string `yaml:"ca" is:"existing file"`
+	// ServerName is the name that the upstream's certificate must have. Left out, it is the URL's host.
+	ServerName string `yaml:"server_name"`
+	// Certificate is the PEM file of a certificate to show to the upstream.
+	Certificate string `yaml:"certificate" is:"existing file"`
+	// Key is the PEM file of that certificate's private key.
+	Key string `yaml:"key" is:"existing file"`
+	// MinVersion is the oldest version of TLS to speak.
+	MinVersion string `yaml:"min_version" default:"1.2" oneof:"1.2 1.3"`
+}
+
+// UpstreamTimeouts are how long an upstream may take. 0 is for ever.
+type UpstreamTimeouts struct {
+	Element
+
+	// Connect is how long a connection may take to be made, TLS included.
+	Connect time.Duration `yaml:"connect" default:"2s" max:"1h"`
+	// ResponseHead is how long the response's head may take, once the request was sent.
+	ResponseHead time.Duration `yaml:"response_head" default:"30s" max:"24h"`
+	// IdleBody is how long a body may pause, in either direction.
+	IdleBody time.Duration `yaml:"idle_body" default:"60s" max:"24h"`
+	// IdleConnection is how long an unused connection is kept.
+	IdleConnection time.Duration `yaml:"idle_connection" default:"30s" max:"24h"`
+}
+
+// UpstreamLimits are how much is asked of an upstream, and taken from it.
+type UpstreamLimits struct {
+	Element
+
+	// Connections is how many there may be at a time. 0 is no limit.
+	Connections int `yaml:"connections" default:"1024" min:"0" max:"1000000"`
+	// IdleConnections is how many are kept for later.
+	IdleConnections int `yaml:"idle_connections" default:"256" min:"0" max:"1000000"`
+	// Head is the size of the largest response head.
+	Head Size `yaml:"head" default:"64KiB" min:"4KiB" max:"1MiB"`
+}
+
+// A Plugin is a guest program and what it may use.
+type Plugin struct {
+	Element
+
+	// Name is what steps and metrics call it.
+	Name string `yaml:"name,required" is:"name"`
+	// Path is the WebAssembly module.
+	Path string `yaml:"path,required" is:"existing file"`
+	// SHA256 is the module's SHA-256. Where it is given, no other module is run. It is needed with interruption none.
+	SHA256 Digest `yaml:"sha256"`
+	// Limits of each instance.
+	Limits PluginLimits `yaml:"limits"`
+	// Interruption is how a call that overstays its time is ended: context stops it, at a cost for each call; none does not stop
+	// it, for modules that are known not to need it.
+	Interruption string `yaml:"interruption" default:"context" oneof:"context none"`
+}
+
+// PluginLimits are what a plugin may use.
+type PluginLimits struct {
+	Element
+
+	// Memory is how much an instance may have, in steps of 64KiB.
+	Memory Size `yaml:"memory" default:"64MiB" min:"64KiB" max:"4GiB"`
+	// Time is how long one call may take.
+	Time time.Duration `yaml:"time" default:"10ms" min:"100us" max:"1m"`
+	// Instances is how many there may be at a time, for each configuration of the plugin.
+	Instances int `yaml:"instances" default:"8" min:"1" max:"4096"`
+}
+
+// A Route says what becomes of the requests that it matches.
+type Route struct {
+	Element
+
+	// Name is what metrics, logs and blocks call it. Limits are remembered by this name.
+	Name string `yaml:"name,required" is:"name"`
+	// Host is which host the route is for: a name, *.suffix, or * for any.
+	Host string `yaml:"host" default:"*"`
+	// Methods are which methods the route is for. Left out, it takes any. HEAD is not implied by GET.
+	Methods []string `yaml:"methods"`
+	// Path is which paths the route is for: literal segments, {name} for one segment, {name:digits} for one of digits only,
+	// and at the end {name...} for all that is left.
+	Path string `yaml:"path,required"`
+	// Upstream is the name of the upstream to forward to.
+	Upstream string `yaml:"upstream,required" is:"name"`
+	// Inject is what the gateway puts into the request.
+	Inject *Inject `yaml:"inject"`
+	// Steps are the plugins that requests and responses go through, in this order.
+	Steps []*Step `yaml:"steps"`
+	// Limits of requests to this route.
+	Limits RouteLimits `yaml:"limits"`
+
+	// To is the upstream that is meant.
+	To *Upstream `yaml:"-"`
+}
+
+// Inject is what the gateway puts into a request before its first step; secrets are added after the last one. Values are
+// templates: {client.NAME} is an attribute of the client, {path.NAME} a parameter of the route's path, {secret.NAME} a
+// secret of the client (in fields only), {{ and }} are braces. See [Template] for how values are encoded.
+type Inject struct {
+	Element
+
+	// Path replaces the path. Left out, it stays as it was sent.
+	Path *Template `yaml:"path"`
+	// Query sets parameters: one that the client sent under that name gets the new value in its place, further ones of that
+	// name are dropped, and one that it did not send is added at the end. All else stays as it was sent, byte for byte.
+	// A name is recognised however the client percent-encoded it; parameters are separated by "&".
+	Query Injections `yaml:"query"`
+	// Fields sets request fields: all that the client sent under that name are dropped.
+	Fields Injections `yaml:"fields"`
+}
+
+// An Injection is one parameter or field that is set.
+type Injection struct {
+	Element
+	Name    string // in plain text
+	Value   Template
+	encoded string // of a parameter: as it is sent
+}
+
+// Injections are parameters or fields in the order of the file. In the file they are a mapping of names to templates.
+type Injections []Injection
+
+// A Step is a plugin on a route, behind its gate.
+type Step struct {
+	Element
+
+	// Name is what metrics, logs and the record of changes call it.
+	Name string `yaml:"name,required" is:"name"`
+	// Plugin is the name of the plugin to run.
+	Plugin string `yaml:"plugin,required" is:"name"`
+	// Config is handed to the plugin as JSON. It may be any YAML.
+	Config StepConfig `yaml:"config"`
+	// Gate is the flag that turns the step on and off. Left out, it is always on.
+	Gate *Gate `yaml:"gate"`
+	// OnFailure is what happens when the plugin fails on a request: skip goes on without the step, fail answers 503. On a
+	// response a step that fails is always skipped.
+	OnFailure string `yaml:"on_failure" default:"skip" oneof:"skip fail"`
+
+	// Use is the plugin that is meant.
+	Use *Plugin `yaml:"-"`
+}
+
+// A Gate is a flag and what holds while the flag cannot be resolved.
+type Gate struct {
+	Element
+
+	// Flag is the key of the flag.
+	Flag string `yaml:"flag,required"`
+	// Fallback holds while the flag cannot be resolved.
+	Fallback string `yaml:"fallback" default:"off" oneof:"off observe on"`
+}
+
+// RouteLimits are limits of the requests to one route.
+type RouteLimits struct {
+	Element
+
+	// Errors blocks a client with too many errors of its own. Left out, nobody is blocked for errors.
+	Errors *ErrorLimit `yaml:"errors"`
+	// Requests limits how often a client may ask. Left out, it may at any rate.
+	Requests *RequestLimit `yaml:"requests"`
+	// Body is the size of the largest request body. 0 is no limit.
+	Body Size `yaml:"body" default:"0"`
+	// IdleBody is how long a body may pause, in place of the listener's and the upstream's timeout. 0 leaves those.
+	IdleBody time.Duration `yaml:"idle_body" default:"0" max:"24h"`
+	// Total is how long a request may take from its head to the last byte of the response. 0 is for ever.
+	Total time.Duration `yaml:"total" default:"0" max:"24h"`
+}
+
+// An ErrorLimit is the error throttle: a client with so many errors that count against it within the window is blocked on this
+// route for the time of the block.
+type ErrorLimit struct {
+	Element
+
+	// Count is how many errors it takes.
+	Count int `yaml:"count" default:"20" min:"1" max:"1000000"`
+	// Window is the time in which they count.
+	Window time.Duration `yaml:"window" default:"60m" min:"1s" max:"168h"`
+	// Block is how long the client is blocked.
+	Block time.Duration `yaml:"block" default:"30m" min:"1s" max:"168h"`
+}
+
+// A RequestLimit is a client's rate of requests.
+type RequestLimit struct {
+	Element
+
+	// Rate is how many requests a client may send, such as 80/s.
+	Rate Rate `yaml:"rate,required"`
+	// Burst is how many may come at once. Left out, it is one second's worth, at least 1.
+	Burst int `yaml:"burst" min:"1" max:"1000000000"`
+}
