@@ -47,11 +47,13 @@ func mediaRequest(client, media int) []byte {
 		"Accept: application/json\r\n"+
 		"Accept-Language: en-GB,en;q=0.8\r\n"+
 		"X-Correlation-Id: 7f3c2a10-5a1e-4b7e-9c55-%012d\r\n"+
-		"\r\n", 2621233374840000+media, droppedParam, 106540352242000+client, clientKey(client), media)
+		"\r\n", 2621233374840000+media, droppedParam, phoneNumberID(client), clientKey(client), media)
 }
 
 // clientKey is the API key of the bench's tenant.
 func clientKey(client int) string { return fmt.Sprintf("bench-key-%04d-0123456789abcdef", client) }
+
+func phoneNumberID(client int) int { return 106540352242000 + client }
 
 // newGenerator connects to a subject. Each response's body must be want.
 func newGenerator(addr netip.AddrPort, conns int, want []byte) (*generator, error) {

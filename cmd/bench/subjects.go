@@ -35,7 +35,11 @@ func subjects() []subject {
 	}
 	for _, v := range variants() {
 		list = append(list, subject{v.name, v.what, v.drops(), func(ctx context.Context, e *env, name string) (*process, netip.AddrPort, error) {
-			return startBreakwater(ctx, e, name, v)
+			at, err := e.placeBreakwater(name)
+			if err != nil {
+				return nil, netip.AddrPort{}, err
+			}
+			return at.subject(v).start(ctx, e, name)
 		}})
 	}
 	return list
