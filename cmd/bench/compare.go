@@ -41,8 +41,8 @@ func parseOptions(args []string, progress io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	flags.StringVar(&o.subjects, "subjects", "", "`names` with commas between them (default all)")
-	flags.IntVar(&o.rounds, "rounds", 5, "rounds; medians are taken over them")
-	flags.DurationVar(&o.duration, "duration", 4*time.Second, "of one subject's turn: a quarter at saturation, the rest paced")
+	flags.IntVar(&o.rounds, "rounds", 9, "rounds; medians are taken over them")
+	flags.DurationVar(&o.duration, "duration", 1800*time.Millisecond, "of one subject's turn: a quarter at saturation, the rest paced")
 	flags.IntVar(&o.conns, "conns", 32, "keep-alive connections of the load generator")
 	flags.Float64Var(&o.rate, "rate", 0, "requests a second of the paced part (default half of the slowest subject's saturation)")
 	flags.Uint64Var(&o.seed, "seed", 1, "of the order of subjects in each round")
@@ -61,7 +61,7 @@ func parseOptions(args []string, progress io.Writer) (options, error) {
 			o.rounds = 3
 		}
 		if !set["duration"] {
-			o.duration = time.Second
+			o.duration = 900 * time.Millisecond
 		}
 		if !set["subjects"] {
 			o.subjects = quickSubjects

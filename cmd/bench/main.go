@@ -34,9 +34,7 @@ func init() {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
+	err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		os.Exit(2)
@@ -52,6 +50,14 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		mode, args = args[0], args[1:]
 	}
+	switch mode { // these two just end when they are told to
+	case "upstream":
+		return upstreamMode(args, out)
+	case "floor":
+		return floorMode(args, out)
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	switch mode {
 	case "":
 		return compareMode(ctx, args, out, progress)
@@ -59,10 +65,6 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return flipMode(ctx, args, out, progress)
 	case "body":
 		return bodyMode(ctx, args, out, progress)
-	case "upstream":
-		return upstreamMode(args, out)
-	case "floor":
-		return floorMode(args, out)
 	}
 	return fmt.Errorf("mode %q: expected flip, body, upstream, floor, or none to compare", mode)
 }

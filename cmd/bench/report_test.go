@@ -84,7 +84,7 @@ func TestOptions(t *testing.T) {
 		name, args string
 		check      func(o options) bool
 	}{
-		{"the default measures everything in five rounds", "", func(o options) bool { return o.rounds == 5 && o.subjects == "" }},
+		{"the default measures everything in nine rounds", "", func(o options) bool { return o.rounds == 9 && o.subjects == "" }},
 		{"quick is shorter and measures less", "-quick", func(o options) bool { return o.rounds == 3 && o.subjects == quickSubjects }},
 		{"quick gives way to what is said", "-quick -subjects floor -rounds 7", func(o options) bool { return o.rounds == 7 && o.subjects == "floor" }},
 	} {
