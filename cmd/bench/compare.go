@@ -146,7 +146,7 @@ func compare(ctx context.Context, o options, progress io.Writer) (*report, error
 
 	e := &env{dir: dir, upstream: upAddr, breakwater: o.breakwater, guests: o.guests}
 	rep := newReport(o)
-	var peers []*running // in the order of rep.Subjects
+	var live []*running // in the order of rep.Subjects
 	for _, s := range list {
 		r, err := launch(ctx, e, s)
 		if errors.Is(err, errMissing) {
@@ -158,23 +158,24 @@ func compare(ctx context.Context, o options, progress io.Writer) (*report, error
 			return nil, err
 		}
 		defer r.stop()
-		peers = append(peers, r)
+		live = append(live, r)
 		rep.Subjects = append(rep.Subjects, &row{Name: s.name, What: s.what})
 	}
 	if os.Getenv("CI") == "true" && len(rep.LeftOut) > 0 {
 		return nil, fmt.Errorf("CI=true and left out: %q", rep.LeftOut)
 	}
-	if err := rep.calibrate(ctx, o, e, peers, progress); err != nil {
+	if err := rep.calibrate(ctx, o, e, live, progress); err != nil {
 		return nil, err
 	}
 	order := rand.New(rand.NewPCG(o.seed, 0))
 	for round := range o.rounds {
 		fmt.Fprintf(progress, "round %d of %d:", round+1, o.rounds)
-		for _, i := range order.Perm(len(peers)) {
-			fmt.Fprintf(progress, " %s", peers[i].name)
-			t, err := takeTurn(ctx, e, peers[i], o.conns, o.duration, rep.Rate)
+		for _, i := range order.Perm(len(live)) {
+			fmt.Fprintf(progress, " %s", live[i].name)
+			t, err := takeTurn(ctx, e, live[i], o.conns, o.duration, rep.Rate)
 			if err != nil {
-				return nil, fmt.Errorf("round %d: %s: %w", round+1, peers[i].name, err)
+				fmt.Fprintln(progress)
+				return nil, fmt.Errorf("round %d: %s: %w", round+1, live[i].name, err)
 			}
 			rep.Subjects[i].Turns = append(rep.Subjects[i].Turns, t)
 		}
@@ -185,13 +186,14 @@ func compare(ctx context.Context, o options, progress io.Writer) (*report, error
 
 // calibrate warms every subject up and sets the rate of the paced parts, one for all of them: CPU per request depends on
 // the rate, as a busier proxy finds more to do each time it wakes.
-func (rep *report) calibrate(ctx context.Context, o options, e *env, up []*running, progress io.Writer) error {
+func (rep *report) calibrate(ctx context.Context, o options, e *env, live []*running, progress io.Writer) error {
 	slowest := 0.0
 	fmt.Fprint(progress, "warm-up:")
-	for _, r := range up {
+	for _, r := range live {
 		fmt.Fprintf(progress, " %s", r.name)
 		t, err := takeTurn(ctx, e, r, o.conns, min(o.duration, time.Second), 100)
 		if err != nil {
+			fmt.Fprintln(progress)
 			return fmt.Errorf("warm-up: %s: %w", r.name, err)
 		}
 		if r.process != nil && (slowest == 0 || t.Saturation < slowest) {
