@@ -3,7 +3,8 @@ package wire
 import "bytes"
 
 // isAuthority reports whether b can be a Host field's value: uri-host [ ":" port ] (9110 7.2), without user information.
-// Empty is allowed there (9112 3.2).
+// Empty is allowed there (9112 3.2). Percent-encoded bytes (3986 3.2.2) are not taken: some recipients decode them, so that
+// the next could see another host than the one that we route by. No host in DNS has any.
 func isAuthority(b []byte) bool {
 	if len(b) == 0 {
 		return true
@@ -13,21 +14,11 @@ func isAuthority(b []byte) bool {
 		if end = bytes.IndexByte(b, ']') + 1; end == 0 || !isIPv6(b[1:end-1]) {
 			return false
 		}
-	} else if end = nameEnd(b); end == 0 {
+	} else if end = span(b, isHost); end == 0 {
 		return false
 	}
 	port := b[end:]
 	return len(port) == 0 || port[0] == ':' && all(port[1:], isDigit)
-}
-
-// nameEnd returns the length of the registered name, or IPv4 address, that b begins with (3986 3.2.2).
-func nameEnd(b []byte) int {
-	end := span(b, isHost)
-	for end+2 < len(b) && b[end] == '%' && all(b[end+1:end+3], isHex) {
-		end += 3
-		end += span(b[end:], isHost)
-	}
-	return end
 }
 
 // isIPv6 reports whether b is an IPv6 address (3986 3.2.2): eight groups of hexadecimal digits, of which "::" leaves out at

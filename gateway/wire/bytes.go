@@ -7,7 +7,7 @@ const (
 	isTarget             // of a request target: what may stand between two spaces and is no control
 	isDigit
 	isHex
-	isHost // of a registered name, but for the percent sign (3986 3.2.2)
+	isHost // of a registered name (3986 3.2.2), but for what is percent-encoded
 )
 
 var class = func() (t [256]uint8) {
