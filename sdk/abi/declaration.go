@@ -2,7 +2,7 @@ package abi
 
 import (
 	"encoding/binary"
-	"fmt"
+	"strconv"
 )
 
 // A StatusSet is a set of status codes from 100 to 999.
@@ -231,11 +231,11 @@ func (d *Declaration) add(it *item) (got, want string) {
 		case len(d.Reasons) > 0 || d.anyWant():
 			return " after a want or reason", "only complaints"
 		case it.sub != 0:
-			return fmt.Sprintf(" with sub %d", it.sub), "0"
+			return say(" with sub ", it.sub), "0"
 		case int(it.arg) >= len(it.payload):
-			return fmt.Sprintf(" with a pointer of %d bytes in %d", it.arg, len(it.payload)), "a message after it"
+			return say(" with a pointer of ", it.arg, " bytes in ", len(it.payload)), "a message after it"
 		case it.arg > 0 && it.payload[0] != '/':
-			return fmt.Sprintf(" with pointer %q", it.payload[:it.arg]), "a JSON pointer: empty or beginning with /"
+			return say(" with pointer ", quoted(it.payload[:it.arg])), "a JSON pointer: empty or beginning with /"
 		}
 		pointer, message := it.pair()
 		d.Complaints = append(d.Complaints, Complaint{string(pointer), string(message)})
@@ -249,23 +249,23 @@ func (d *Declaration) add(it *item) (got, want string) {
 	case it.kind == KindReason:
 		return d.addReason(it)
 	case it.sub == uint8(PhaseConfigure) || it.sub >= Phases:
-		return fmt.Sprintf(" for phase %d", it.sub), "1 to 3"
+		return say(" for phase ", it.sub), "1 to 3"
 	}
 	w := &d.Wants[it.sub]
 	response := Phase(it.sub) != PhaseRequest
 	switch {
 	case it.kind == KindWant && w.Called:
-		return fmt.Sprintf(" for phase %d", it.sub), "one for each phase"
+		return say(" for phase ", it.sub), "one for each phase"
 	case it.kind == KindWant:
 		return w.read(it, response)
 	case !w.Called:
-		return fmt.Sprintf(" for phase %d", it.sub), "the want of that phase before it"
+		return say(" for phase ", it.sub), "the want of that phase before it"
 	}
 	switch it.kind {
 	case KindWantField:
 		switch {
 		case it.arg > uint16(ResponseFields) || Section(it.arg) == ResponseFields && !response:
-			return fmt.Sprintf(" of section %d in phase %d", it.arg, it.sub), "section 0, or 1 in phases 2 and 3"
+			return say(" of section ", it.arg, " in phase ", it.sub), "section 0, or 1 in phases 2 and 3"
 		case len(it.payload) == 0:
 			return " without a name", "a name"
 		}
@@ -279,15 +279,15 @@ func (d *Declaration) add(it *item) (got, want string) {
 		case !response:
 			return " in phase 1", "it only in phases 2 and 3"
 		case it.arg < 100 || it.arg > 999:
-			return fmt.Sprintf(" %d", it.arg), "100 to 999"
+			return say(" ", it.arg), "100 to 999"
 		case len(it.payload) != 0:
-			return fmt.Sprintf(" with a payload of %d bytes", len(it.payload)), "none"
+			return say(" with a payload of ", len(it.payload), " bytes"), "none"
 		}
 		w.Statuses.Add(int(it.arg))
 	case KindWantMethod:
 		switch {
 		case it.arg != 0:
-			return fmt.Sprintf(" with arg %d", it.arg), "0"
+			return say(" with arg ", it.arg), "0"
 		case len(it.payload) == 0:
 			return " without text", "a method"
 		}
@@ -307,7 +307,7 @@ func (d *Declaration) anyWant() bool {
 
 func (w *Want) read(it *item, response bool) (got, want string) {
 	if it.arg != 0 || len(it.payload) != wantSize {
-		return fmt.Sprintf(" with arg %d and a payload of %d bytes", it.arg, len(it.payload)), fmt.Sprintf("0 and %d", wantSize)
+		return say(" with arg ", it.arg, " and a payload of ", len(it.payload), " bytes"), say("0 and ", wantSize)
 	}
 	bits := binary.LittleEndian.Uint32(it.payload)
 	prefix := binary.LittleEndian.Uint32(it.payload[4:])
@@ -315,15 +315,15 @@ func (w *Want) read(it *item, response bool) (got, want string) {
 	classes := binary.LittleEndian.Uint32(it.payload[12:])
 	switch {
 	case bits>>wantBits != 0:
-		return fmt.Sprintf(" with bits %#x", bits), fmt.Sprintf("none above %#x", 1<<wantBits-1)
+		return say(" with bits ", hexed(uint64(bits))), say("none above ", hexed(uint64(1<<wantBits-1)))
 	case !response && bits&(wantAllResponseFields|wantResponseTrailers) != 0:
-		return fmt.Sprintf(" with bits %#x in phase 1", bits), "nothing of the response"
+		return say(" with bits ", hexed(uint64(bits)), " in phase 1"), "nothing of the response"
 	case prefix != 0 && body != 0:
 		return " with a prefix and a whole body", "one of them"
 	case prefix > maxCap || body > maxCap:
-		return fmt.Sprintf(" with a cap of %d", max(prefix, body)), fmt.Sprintf("at most %d", maxCap)
+		return say(" with a cap of ", max(prefix, body)), say("at most ", maxCap)
 	case classes&^0b111110 != 0:
-		return fmt.Sprintf(" with status classes %#b", classes), "bits 1 to 5"
+		return " with status classes 0b" + strconv.FormatUint(uint64(classes), 2), "bits 1 to 5"
 	case !response && classes != 0:
 		return " with status classes in phase 1", "them only in phases 2 and 3"
 	}
@@ -345,25 +345,25 @@ func (w *Want) read(it *item, response bool) (got, want string) {
 func (d *Declaration) addReason(it *item) (got, want string) {
 	switch {
 	case len(d.Reasons) == MaxReasons:
-		return "", fmt.Sprintf("at most %d of them", MaxReasons)
+		return "", say("at most ", MaxReasons, " of them")
 	case it.sub >= Parts:
-		return fmt.Sprintf(" about part %d", it.sub), fmt.Sprintf("0 to %d", Parts-1)
+		return say(" about part ", it.sub), say("0 to ", Parts-1)
 	case it.arg == 0 || it.arg > maxReasonLen || int(it.arg) > len(it.payload):
-		return fmt.Sprintf(" with a word of %d bytes in %d", it.arg, len(it.payload)), fmt.Sprintf("1 to %d, within the item", maxReasonLen)
+		return say(" with a word of ", it.arg, " bytes in ", len(it.payload)), say("1 to ", maxReasonLen, ", within the item")
 	}
 	word, name := it.pair()
 	part := Part(it.sub)
 	for _, c := range word {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
-			return fmt.Sprintf(" %q", word), "only a-z, 0-9 and _"
+			return say(" ", quoted(word)), "only a-z, 0-9 and _"
 		}
 	}
 	if named := part == PartQuery || part == PartField; named != (len(name) > 0) {
-		return fmt.Sprintf(" %q about part %d with name %q", word, part, name), "a name for parts 3 and 4, and only for them"
+		return say(" ", quoted(word), " about part ", it.sub, " with name ", quoted(name)), "a name for parts 3 and 4, and only for them"
 	}
 	for _, r := range d.Reasons {
 		if r.Name == string(word) {
-			return fmt.Sprintf(" %q", word), "another word than an earlier reason's"
+			return say(" ", quoted(word)), "another word than an earlier reason's"
 		}
 	}
 	d.Reasons = append(d.Reasons, Reason{Name: string(word), About: About{Part: part, Name: string(name)}})

@@ -2,7 +2,7 @@ package abi
 
 import (
 	"encoding/binary"
-	"fmt"
+	"strconv"
 )
 
 const inputHead = 8 // size of an input's header in this version
@@ -55,13 +55,13 @@ type Input struct {
 // ReadInput reads the header of b.
 func ReadInput(b []byte) (Input, error) {
 	if len(b) < inputHead {
-		return Input{}, &Error{"input", 0, fmt.Sprintf("%d bytes", len(b)), fmt.Sprintf("a header of at least %d", inputHead)}
+		return Input{}, &Error{"input", 0, bytesOf(len(b)), "a header of at least 8"}
 	}
 	head := int(binary.LittleEndian.Uint16(b))
 	if head < inputHead || head > len(b) {
 		return Input{}, &Error{
-			"input", 0, fmt.Sprintf("header of %d bytes in an input of %d", head, len(b)),
-			fmt.Sprintf("at least %d and no more than there are", inputHead),
+			"input", 0, "header of " + bytesOf(head) + " in an input of " + strconv.Itoa(len(b)),
+			"at least 8 and no more than there are",
 		}
 	}
 	return Input{Phase: Phase(b[2]), Status: int(binary.LittleEndian.Uint16(b[4:])), b: b, at: head}, nil
@@ -94,8 +94,8 @@ func (in *Input) Next(p *Piece) (bool, error) {
 		case KindField, KindFact:
 			if int(it.arg) > len(it.payload) {
 				return false, &Error{
-					"input", it.offset, fmt.Sprintf("%s with a name of %d bytes", it.kind, it.arg),
-					fmt.Sprintf("no more than its %d", len(it.payload)),
+					"input", it.offset, it.kind.String() + " with a name of " + bytesOf(int(it.arg)),
+					"no more than its " + strconv.Itoa(len(it.payload)),
 				}
 			}
 			if it.kind == KindField && it.sub >= Sections {

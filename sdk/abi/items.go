@@ -2,11 +2,13 @@ package abi
 
 import (
 	"encoding/binary"
-	"fmt"
+	"errors"
+	"strconv"
 )
 
 // The layout of every byte between host and guest stands in LAYOUT.md, for authors in any language. This file and its
 // neighbours are that layout in Go, for both sides: append to build, walk to read, no allocation unless there is an error.
+// What a guest needs of it does without package fmt, which would make every guest larger by a third.
 
 // Names of the functions that a guest exports.
 const (
@@ -50,7 +52,7 @@ func (p Phase) String() string {
 	if int(p) < Phases {
 		return phaseNames[p]
 	}
-	return fmt.Sprintf("phase(%d)", uint8(p))
+	return "phase(" + strconv.Itoa(int(p)) + ")"
 }
 
 // A Section is one of an exchange's four field sections.
@@ -108,7 +110,7 @@ func (k Kind) String() string {
 	if int(k) < len(kindNames) && kindNames[k] != "" {
 		return kindNames[k]
 	}
-	return fmt.Sprintf("kind(%d)", uint8(k))
+	return "kind(" + strconv.Itoa(int(k)) + ")"
 }
 
 const itemHead = 8 // size of an item without its payload
@@ -122,7 +124,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s: offset %d: %s: expected %s", e.What, e.Offset, e.Got, e.Want)
+	return e.What + ": offset " + strconv.Itoa(e.Offset) + ": " + e.Got + ": expected " + e.Want
 }
 
 // appendItem appends an item's head; n bytes of payload have to follow.
@@ -161,13 +163,13 @@ func (it *item) pair() (first, second []byte) {
 func next(what string, b []byte, at int) (it item, after int, err error) {
 	rest := b[at:]
 	if len(rest) < itemHead {
-		return item{}, 0, &Error{what, at, fmt.Sprintf("%d bytes", len(rest)), fmt.Sprintf("an item of at least %d", itemHead)}
+		return item{}, 0, &Error{what, at, bytesOf(len(rest)), "an item of at least 8"}
 	}
 	n := binary.LittleEndian.Uint32(rest[4:])
 	if uint64(n) > uint64(len(rest)-itemHead) {
 		return item{}, 0, &Error{
-			what, at, fmt.Sprintf("%s of %d bytes", Kind(rest[0]), n),
-			fmt.Sprintf("at most the %d that are left", len(rest)-itemHead),
+			what, at, Kind(rest[0]).String() + " of " + strconv.FormatUint(uint64(n), 10) + " bytes",
+			"at most the " + strconv.Itoa(len(rest)-itemHead) + " that are left",
 		}
 	}
 	end := itemHead + int(n)
@@ -187,10 +189,12 @@ func PackResult(address, n uint32) uint64 { return uint64(address)<<32 | uint64(
 func UnpackResult(w uint64) (address, n uint32, err error) {
 	address, n = uint32(w>>32), uint32(w)
 	if w != 0 && (address == 0 || n == 0) {
-		return 0, 0, fmt.Errorf("result %#016x: address %#x, length %d: expected both or neither to be 0", w, address, n)
+		return 0, 0, errors.New(say("result ", hex16(w), ": address ", hexed(uint64(address)), ", length ", n, ": expected both or neither to be 0"))
 	}
 	return address, n, nil
 }
+
+func bytesOf(n int) string { return say(n, " bytes") }
 
 // equalFold compares two field names.
 func equalFold[A, B []byte | string](a A, b B) bool {

@@ -1,7 +1,5 @@
 package abi
 
-import "fmt"
-
 // The Append functions below build a mutation list, on the guest's side.
 
 // AppendSetURI asks for another path and query.
@@ -124,29 +122,29 @@ func (m *Mutations) wrong(it *item) (got, want string) {
 		case m.answered:
 			return " after an answer", "nothing but the answer's fields and body"
 		case it.sub != 0 || it.arg != 0:
-			return fmt.Sprintf(" with sub %d and arg %d", it.sub, it.arg), "0 and 0"
+			return say(" with sub ", it.sub, " and arg ", it.arg), "0 and 0"
 		case len(it.payload) == 0:
 			return " without text", "at least 1 byte"
 		}
 	case KindSetField, KindAddField, KindRemoveField:
 		switch {
 		case it.sub >= Sections:
-			return fmt.Sprintf(" in section %d", it.sub), "0 to 3"
+			return say(" in section ", it.sub), "0 to 3"
 		case Section(it.sub).Request() == m.ofResponse():
-			return fmt.Sprintf(" in section %d", it.sub), m.sections()
+			return say(" in section ", it.sub), m.sections()
 		case it.arg == 0 || int(it.arg) > len(it.payload):
-			return fmt.Sprintf(" with a name of %d bytes in %d", it.arg, len(it.payload)), "a name of at least 1, within the item"
+			return say(" with a name of ", it.arg, " bytes in ", len(it.payload)), "a name of at least 1, within the item"
 		case it.kind == KindRemoveField && int(it.arg) != len(it.payload):
-			return fmt.Sprintf(" with a name of %d bytes in %d", it.arg, len(it.payload)), "only a name"
+			return say(" with a name of ", it.arg, " bytes in ", len(it.payload)), "only a name"
 		}
 	case KindSetBody:
 		switch {
 		case it.sub > 1:
-			return fmt.Sprintf(" of message %d", it.sub), "0 or 1"
+			return say(" of message ", it.sub), "0 or 1"
 		case (it.sub == 0) == m.ofResponse():
-			return fmt.Sprintf(" of message %d", it.sub), m.sections()
+			return say(" of message ", it.sub), m.sections()
 		case it.arg != 0:
-			return fmt.Sprintf(" with arg %d", it.arg), "0"
+			return say(" with arg ", it.arg), "0"
 		}
 	case KindSetStatus, KindAnswer:
 		switch {
@@ -157,11 +155,11 @@ func (m *Mutations) wrong(it *item) (got, want string) {
 		case it.kind == KindAnswer && it.offset != 0:
 			return "", "it only as the first item"
 		case it.sub != 0:
-			return fmt.Sprintf(" with sub %d", it.sub), "0"
+			return say(" with sub ", it.sub), "0"
 		case it.arg < 200 || it.arg > 599:
-			return fmt.Sprintf(" with status %d", it.arg), "200 to 599"
+			return say(" with status ", it.arg), "200 to 599"
 		case len(it.payload) != 0:
-			return fmt.Sprintf(" with a payload of %d bytes", len(it.payload)), "none"
+			return say(" with a payload of ", len(it.payload), " bytes"), "none"
 		}
 	default:
 		return "", "a mutation, 16 to 23"

@@ -5,7 +5,7 @@
 package abi
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 	"time"
 )
@@ -43,7 +43,7 @@ func (c Class) String() string {
 	if int(c) < Classes {
 		return classNames[c]
 	}
-	return fmt.Sprintf("class(%d)", uint8(c))
+	return say("class(", uint8(c), ")")
 }
 
 // A Fault says whose doing a failure was. Zero is [Undecided].
@@ -66,7 +66,7 @@ func (f Fault) String() string {
 	if int(f) < Faults {
 		return faultNames[f]
 	}
-	return fmt.Sprintf("fault(%d)", uint8(f))
+	return say("fault(", uint8(f), ")")
 }
 
 // A Part is a kind of part of a request.
@@ -95,7 +95,7 @@ type About struct {
 func (a About) String() string {
 	switch {
 	case int(a.Part) >= Parts:
-		return fmt.Sprintf("part(%d)", uint8(a.Part))
+		return say("part(", uint8(a.Part), ")")
 	case a.Part == PartQuery, a.Part == PartField:
 		return partNames[a.Part] + ":" + a.Name
 	default:
@@ -113,7 +113,7 @@ func ParseAbout(s string) (About, error) {
 		}
 		return About{Part: part, Name: name}, nil
 	}
-	return About{}, fmt.Errorf("about %q: expected none, credential, path, query:NAME, field:NAME or body", s)
+	return About{}, errors.New(say("about ", quoted(s), ": expected none, credential, path, query:NAME, field:NAME or body"))
 }
 
 // A Reason is one of the explanations that a guest may give. A guest declares its reasons when it is configured and then
@@ -160,8 +160,8 @@ func UnpackVerdict(w uint64) (Verdict, error) {
 		RetryAfter: time.Duration(w>>32) * time.Millisecond,
 	}
 	if int(v.Class) >= Classes || int(v.Fault) >= Faults || w>>14&3 != 0 {
-		return Verdict{}, fmt.Errorf("verdict %#016x: class %d of %d, fault %d of %d, reserved bits %d", w,
-			v.Class, Classes, v.Fault, Faults, w>>14&3)
+		return Verdict{}, errors.New(say("verdict ", hex16(w), ": class ", uint8(v.Class), " of ", Classes,
+			", fault ", uint8(v.Fault), " of ", Faults, ", reserved bits ", w>>14&3))
 	}
 	return v, nil
 }

@@ -1,0 +1,325 @@
+package main
+
+import "math"
+
+// An envelope is what the partner's error says. Texts are as they stand in the JSON, with its escapes.
+type envelope struct {
+	code      int // unknown if there is none, or none that is whole
+	subcode   int
+	transient bool
+	message   []byte
+	details   []byte
+}
+
+const unknown = math.MinInt
+
+// readEnvelope reads the members of the top-level "error" object of body, as far as body goes. It stops at the first byte that
+// is not JSON, or is no more there, and keeps what it has read: a value counts only when it was seen to its end.
+func readEnvelope(body []byte) envelope {
+	e := envelope{code: unknown, subcode: unknown}
+	s := scanner{b: body}
+	if len(body) >= 3 && string(body[:3]) == "\ufeff" {
+		s.at = 3
+	}
+	for first := true; s.member(first); first = false {
+		if !s.keyIs("error") {
+			if !s.pass() {
+				break
+			}
+			continue
+		}
+		if s.peek() != '{' {
+			if !s.pass() {
+				break
+			}
+			continue
+		}
+		e = envelope{code: unknown, subcode: unknown} // where a key stands twice, the last one counts, as for most readers
+		if !s.readError(&e) {
+			break
+		}
+	}
+	return e
+}
+
+// readError reads the object at s; false if it does not end.
+func (s *scanner) readError(e *envelope) bool {
+	for first := true; s.member(first); first = false {
+		ok := true
+		switch {
+		case s.keyIs("code"):
+			e.code, ok = s.integer()
+		case s.keyIs("error_subcode"):
+			e.subcode, ok = s.integer()
+		case s.keyIs("is_transient"):
+			e.transient, ok = s.boolean()
+		case s.keyIs("message"):
+			e.message, ok = s.textOrPass()
+		case s.keyIs("error_data") && s.peek() == '{':
+			for first := true; ok && s.member(first); first = false {
+				if s.keyIs("details") {
+					e.details, ok = s.textOrPass()
+				} else {
+					ok = s.pass()
+				}
+			}
+			ok = ok && s.closed
+		default:
+			ok = s.pass()
+		}
+		if !ok {
+			return false
+		}
+	}
+	return s.closed
+}
+
+// A scanner walks JSON from left to right without keeping anything. After a method has said false, it is not used again, save
+// that member says false at the end of an object too, and closed tells the two apart.
+type scanner struct {
+	b      []byte
+	at     int
+	key    []byte // the last member's, between its quotes
+	closed bool   // member has passed the end of its object
+}
+
+// peek is the next byte that is not white space, 0 at the end.
+func (s *scanner) peek() byte {
+	for ; s.at < len(s.b); s.at++ {
+		switch c := s.b[s.at]; c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+func (s *scanner) take(c byte) bool {
+	if s.peek() != c {
+		return false
+	}
+	s.at++
+	return true
+}
+
+// member goes to the value of the next member of an object; the first time also into the object.
+func (s *scanner) member(first bool) bool {
+	s.closed = false
+	if first {
+		if !s.take('{') {
+			return false
+		}
+		if s.take('}') {
+			s.closed = true
+			return false
+		}
+	} else if s.take('}') {
+		s.closed = true
+		return false
+	} else if !s.take(',') {
+		return false
+	}
+	key, ok := s.text()
+	s.key = key
+	return ok && s.take(':')
+}
+
+// text reads a string and returns what is between its quotes.
+func (s *scanner) text() ([]byte, bool) {
+	if !s.take('"') {
+		return nil, false
+	}
+	for i := s.at; i < len(s.b); i++ {
+		switch c := s.b[i]; {
+		case c == '"':
+			text := s.b[s.at:i]
+			s.at = i + 1
+			return text, true
+		case c == '\\':
+			i++
+		case c < ' ':
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// scalar reads a number or a word. It has to end before the bytes do: 19 may become 190.
+func (s *scanner) scalar() ([]byte, bool) {
+	s.peek()
+	for i := s.at; i < len(s.b); i++ {
+		c := s.b[i]
+		if '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E' {
+			continue
+		}
+		word := s.b[s.at:i]
+		s.at = i
+		return word, len(word) > 0
+	}
+	return nil, false
+}
+
+// integer reads a whole number, or a string of its digits. Another value is passed, and unknown.
+func (s *scanner) integer() (n int, ok bool) {
+	var word []byte
+	switch s.peek() {
+	case '"':
+		word, ok = s.text()
+	case '{', '[':
+		return unknown, s.pass()
+	default:
+		word, ok = s.scalar()
+	}
+	if n, whole := digits(word); ok && whole {
+		return n, true
+	}
+	return unknown, ok
+}
+
+// boolean reads true or false. Another value is passed, and not true.
+func (s *scanner) boolean() (yes, ok bool) {
+	switch s.peek() {
+	case '"', '{', '[':
+		return false, s.pass()
+	}
+	word, ok := s.scalar()
+	return string(word) == "true", ok
+}
+
+func (s *scanner) textOrPass() ([]byte, bool) {
+	if s.peek() == '"' {
+		return s.text()
+	}
+	return nil, s.pass()
+}
+
+const maxDepth = 64 // of lists and objects within a value; the partner uses two
+
+// pass goes past a value of any kind.
+func (s *scanner) pass() bool {
+	var objects uint64 // which of the open levels are objects, the innermost in bit 0
+	for depth := 0; ; {
+		switch c := s.peek(); c {
+		case '{', '[':
+			if depth == maxDepth {
+				return false
+			}
+			s.at++
+			depth++
+			objects <<= 1
+			if c == '{' {
+				objects |= 1
+			}
+			if s.peek() == c+2 { // the brackets of ASCII are two apart
+				break // empty: it closes below
+			}
+			if c == '{' && !s.passKey() {
+				return false
+			}
+			continue
+		case '"':
+			if _, ok := s.text(); !ok {
+				return false
+			}
+		default:
+			if _, ok := s.scalar(); !ok {
+				return false
+			}
+		}
+		for { // a value has ended, and maybe with it those that it ends
+			if depth == 0 {
+				return true
+			}
+			object := objects&1 == 1
+			c := s.peek()
+			if c == ',' {
+				s.at++
+				if object && !s.passKey() {
+					return false
+				}
+				break
+			}
+			if object && c != '}' || !object && c != ']' {
+				return false
+			}
+			s.at++
+			depth--
+			objects >>= 1
+		}
+	}
+}
+
+func (s *scanner) passKey() bool {
+	_, ok := s.text()
+	return ok && s.take(':')
+}
+
+// keyIs compares the last key, its escapes undone, with a name of plain ASCII.
+func (s *scanner) keyIs(name string) bool {
+	n := 0
+	for i := 0; i < len(s.key); i++ {
+		c := s.key[i]
+		if c == '\\' {
+			if i+5 >= len(s.key) || string(s.key[i+1:i+4]) != "u00" {
+				return false // the other escapes are not in any name
+			}
+			high, low := hex(s.key[i+4]), hex(s.key[i+5])
+			if high > 15 || low > 15 {
+				return false
+			}
+			c = high<<4 | low
+			i += 5
+		}
+		if n == len(name) || c != name[n] {
+			return false
+		}
+		n++
+	}
+	return n == len(name)
+}
+
+func hex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
+}
+
+// digits reads a number of at most nine digits and nothing else.
+func digits(word []byte) (int, bool) {
+	if len(word) == 0 || len(word) > 9 {
+		return 0, false
+	}
+	n := 0
+	for _, c := range word {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+// mentions reports whether name stands in text as a word of its own. Case counts.
+func mentions(text []byte, name string) bool {
+	for i := 0; i+len(name) <= len(text); i++ {
+		if string(text[i:i+len(name)]) != name {
+			continue
+		}
+		after := i + len(name)
+		if (after == len(text) || !inWord(text[after])) && (i == 0 || !inWord(text[i-1]) || i > 1 && text[i-2] == '\\') {
+			return true
+		}
+	}
+	return false
+}
+
+func inWord(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+}

@@ -1,0 +1,137 @@
+package sdk
+
+import (
+	"github.com/breakwater-gateway/breakwater/sdk/abi"
+)
+
+// A message is what a handler was called with. Its parts are borrowed from the input, and it is used again for the next call.
+type message struct {
+	method, uri []byte
+	status      int
+	fields      []line // of all sections
+	body        []byte
+	whole       bool
+	hasBody     bool
+}
+
+type line struct {
+	section     abi.Section
+	name, value []byte
+}
+
+// begin reads an input's header. An input that is not the layout is the gateway's mistake, and not to be gone on with.
+func begin(input []byte, want abi.Phase) abi.Input {
+	in, err := abi.ReadInput(input)
+	if err != nil {
+		panic("BUG in the gateway: " + err.Error())
+	}
+	if in.Phase != want {
+		panic("BUG in the gateway: input of phase " + in.Phase.String() + ", want " + want.String())
+	}
+	return in
+}
+
+func following(in *abi.Input, p *abi.Piece) bool {
+	ok, err := in.Next(p)
+	if err != nil {
+		panic("BUG in the gateway: " + err.Error())
+	}
+	return ok
+}
+
+func (m *message) begin(input []byte, phase abi.Phase) {
+	in := begin(input, phase)
+	*m = message{status: in.Status, fields: m.fields[:0]}
+	var p abi.Piece
+	for following(&in, &p) {
+		switch p.Kind {
+		case abi.KindMethod:
+			m.method = p.Value
+		case abi.KindURI:
+			m.uri = p.Value
+		case abi.KindField:
+			m.fields = append(m.fields, line{p.Section, p.Name, p.Value})
+		case abi.KindBody:
+			m.body, m.whole, m.hasBody = p.Value, p.Whole, true
+		}
+	}
+}
+
+func (m *message) field(s abi.Section, name string) ([]byte, bool) {
+	for i := range m.fields {
+		if l := &m.fields[i]; l.section == s && sameName(l.name, name) {
+			return l.value, true
+		}
+	}
+	return nil, false
+}
+
+// eachField calls f for the lines of s in the order of the message, until f returns false.
+func (m *message) eachField(s abi.Section, f func(name, value []byte) bool) {
+	for i := range m.fields {
+		if l := &m.fields[i]; l.section == s && !f(l.name, l.value) {
+			return
+		}
+	}
+}
+
+// setField makes what the handler sees follow what it asked for. Value is its own copy, in the mutation list.
+func (m *message) setField(s abi.Section, name string, value []byte) {
+	kept, found := m.fields[:0], false
+	for _, l := range m.fields {
+		if l.section != s || !sameName(l.name, name) {
+			kept = append(kept, l)
+		} else if !found {
+			kept, found = append(kept, line{s, l.name, value}), true
+		}
+	}
+	m.fields = kept
+	if !found {
+		m.addField(s, name, value)
+	}
+}
+
+func (m *message) addField(s abi.Section, name string, value []byte) {
+	m.fields = append(m.fields, line{s, []byte(name), value})
+}
+
+func (m *message) removeField(s abi.Section, name string) {
+	kept := m.fields[:0]
+	for _, l := range m.fields {
+		if l.section != s || !sameName(l.name, name) {
+			kept = append(kept, l)
+		}
+	}
+	m.fields = kept
+}
+
+// Method is the request's method, empty if it is not wanted.
+func (m *message) Method() []byte { return m.method }
+
+// URI is the request's path and query, empty if it is not wanted.
+func (m *message) URI() []byte { return m.uri }
+
+// Body is what is here of the message's body: its beginning or all of it, as wanted; whole says which. There is none if ok is false.
+func (m *message) Body() (body []byte, whole, ok bool) { return m.body, m.whole, m.hasBody }
+
+func sameName(a []byte, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i, c := range a {
+		if lower(c) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// tail is the last n bytes of list: a value just written to it.
+func tail(list []byte, n int) []byte { return list[len(list)-n : len(list) : len(list)] }
