@@ -6,50 +6,46 @@ import (
 	"github.com/breakwater-gateway/breakwater/sdk/abi"
 )
 
-// maxPairs is how many parameters may differ on either side of a rewriting. To find out costs their product.
+// maxPairs is how many parameters may differ on either side of a rewriting: their product bounds the time, and what is put
+// is noted in one word.
 const maxPairs = 64
-
-// A pair is a query parameter as it was sent.
-type pair struct {
-	raw     []byte
-	name    []byte // encoded
-	matched bool
-}
 
 // RewroteQuery finds which parameters by put, changed or removed when it put one query in place of another. Names are
 // compared decoded, so that phone%5Fnumber_id is phone_number_id; contents byte for byte. Parameters of one name are
 // compared in their order; the order of different names does not matter.
 func (l *Ledger) RewroteQuery(was, is []byte, by Origin) {
 	was, is = differing(was, is)
-	if len(was) == 0 && len(is) == 0 {
-		return
-	}
-	var before, after [maxPairs]pair
-	n, fits := split(before[:], was)
-	m, fitToo := split(after[:], is)
-	if !fits || !fitToo {
+	if bytes.Count(was, []byte("&")) >= maxPairs || bytes.Count(is, []byte("&")) >= maxPairs {
 		l.overflow = true
 		return
 	}
-	for i := range before[:n] {
-		old := &before[i]
+	var matched uint64 // of is, by its place
+	for len(was) > 0 {
+		var old []byte
+		old, was = next(was)
+		if len(old) == 0 {
+			continue // as in a&&b
+		}
 		change := Removed
-		for j := range after[:m] {
-			if p := &after[j]; !p.matched && equalDecoded(old.name, p.name) {
-				p.matched, change = true, Changed
-				if bytes.Equal(old.raw, p.raw) {
-					change = Unchanged
-				}
-				break
+		for rest, i := is, 0; len(rest) > 0; i++ {
+			var p []byte
+			if p, rest = next(rest); len(p) == 0 || matched>>i&1 == 1 || !sameName(old, p) {
+				continue
 			}
+			matched |= 1 << i
+			if change = Changed; bytes.Equal(old, p) {
+				change = Unchanged
+			}
+			break
 		}
 		if change != Unchanged {
-			l.record(abi.PartQuery, old.name, mark{by, change})
+			l.record(abi.PartQuery, name(old), mark{by, change})
 		}
 	}
-	for i := range after[:m] {
-		if !after[i].matched {
-			l.record(abi.PartQuery, after[i].name, mark{by, Put})
+	for i := 0; len(is) > 0; i++ {
+		var p []byte
+		if p, is = next(is); len(p) > 0 && matched>>i&1 == 0 {
+			l.record(abi.PartQuery, name(p), mark{by, Put})
 		}
 	}
 }
@@ -57,8 +53,8 @@ func (l *Ledger) RewroteQuery(was, is []byte, by Origin) {
 // differing drops the parameters with which both queries begin and those with which both end.
 func differing(a, b []byte) (restA, restB []byte) {
 	for len(a) > 0 && len(b) > 0 {
-		first, afterA, _ := bytes.Cut(a, []byte("&"))
-		other, afterB, _ := bytes.Cut(b, []byte("&"))
+		first, afterA := next(a)
+		other, afterB := next(b)
 		if !bytes.Equal(first, other) {
 			break
 		}
@@ -74,25 +70,21 @@ func differing(a, b []byte) (restA, restB []byte) {
 	return a, b
 }
 
-// split writes query's parameters to dst and returns how many there are, unless they don't fit.
-func split(dst []pair, query []byte) (n int, fits bool) {
-	for len(query) > 0 {
-		var raw []byte
-		raw, query, _ = bytes.Cut(query, []byte("&"))
-		if len(raw) == 0 {
-			continue // as in a&&b
-		}
-		if n == len(dst) {
-			return n, false
-		}
-		name, _, _ := bytes.Cut(raw, []byte("="))
-		dst[n] = pair{raw: raw, name: name}
-		n++
-	}
-	return n, true
+// next takes the first parameter off a query.
+func next(query []byte) (param, rest []byte) {
+	param, rest, _ = bytes.Cut(query, []byte("&"))
+	return param, rest
 }
 
-func equalDecoded(a, b []byte) bool {
+// name is the encoded name of a parameter.
+func name(param []byte) []byte {
+	n, _, _ := bytes.Cut(param, []byte("="))
+	return n
+}
+
+// sameName compares the names of two parameters decoded.
+func sameName(a, b []byte) bool {
+	a, b = name(a), name(b)
 	for len(a) > 0 && len(b) > 0 {
 		var c, d byte
 		c, a = decode(a)
