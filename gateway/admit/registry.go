@@ -108,6 +108,19 @@ func (r *Registry) Blocks(now time.Time) []Standing {
 	return sorted(all)
 }
 
+// Blocked is how many blocks there are now.
+func (r *Registry) Blocked(now time.Time) (n int) {
+	at := int64(now.Sub(r.start))
+	for _, l := range r.limiters() {
+		l.clients.each(func(_ string, a *account) {
+			if at < a.until.Load() {
+				n++
+			}
+		})
+	}
+	return n
+}
+
 // Unblock forgets the evidence against client on route, or on every route if route is "", and returns the blocks that it
 // has ended.
 func (r *Registry) Unblock(client, route string, now time.Time) []Standing {

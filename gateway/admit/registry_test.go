@@ -55,6 +55,9 @@ func TestBlocksAreListed(t *testing.T) {
 			if strings.Join(got, ", ") != tt.want {
 				t.Errorf("blocks %q, want %q", got, tt.want)
 			}
+			if n := r.Blocked(minutes(tt.minute)); n != len(got) {
+				t.Errorf("%d are blocked, want %d", n, len(got))
+			}
 		})
 	}
 	play(l, "36 uncounted, 37 error, 38 7×ok")
