@@ -116,7 +116,9 @@ func (m *Module) arrive(in *Instance, err error) {
 			w := m.waiting[0]
 			m.waiting = slices.Delete(m.waiting, 0, 1)
 			w.got <- lending{err: fmt.Errorf("new instance: %w", err)}
-			m.grow() // the others may be luckier
+		}
+		if len(m.waiting) > 0 {
+			m.grow() // they may be luckier
 		}
 		m.unlock(nil)
 		return
