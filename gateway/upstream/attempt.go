@@ -322,3 +322,6 @@ func (a *Attempt) drop() {
 	a.u.discard(a.l)
 	a.l = nil
 }
+
+// Buffered reports whether there is content to be had without waiting.
+func (a *Attempt) Buffered() bool { return a.l != nil && a.l.r < a.l.w }

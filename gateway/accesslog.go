@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"io"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/breakwater-gateway/breakwater/flags"
+)
+
+// An accessLog takes whole lines from requests and writes them in a goroutine of its own, so that a slow disk or pipe holds
+// nobody up: what does not fit meanwhile is dropped, and counted.
+type accessLog struct {
+	out  io.WriteCloser
+	kick chan struct{}
+	done chan struct{}
+
+	mu      sync.Mutex
+	filling []byte
+	closed  bool
+
+	dropped atomic.Uint64
+}
+
+// accessLogRoom is how many bytes may wait to be written.
+const accessLogRoom = 1 << 20
+
+func newAccessLog(out io.WriteCloser) *accessLog {
+	l := &accessLog{out: out, kick: make(chan struct{}, 1), done: make(chan struct{}), filling: make([]byte, 0, accessLogRoom)}
+	go l.run()
+	return l
+}
+
+// write takes a copy of line.
+func (l *accessLog) write(line []byte) {
+	l.mu.Lock()
+	fits := len(l.filling)+len(line) <= accessLogRoom && !l.closed
+	first := len(l.filling) == 0
+	if fits {
+		l.filling = append(l.filling, line...)
+	}
+	l.mu.Unlock()
+	if !fits {
+		l.dropped.Add(1)
+	} else if first {
+		select {
+		case l.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (l *accessLog) run() {
+	defer close(l.done)
+	writing := make([]byte, 0, accessLogRoom)
+	for range l.kick {
+		l.mu.Lock()
+		writing, l.filling = l.filling, writing[:0]
+		l.mu.Unlock()
+		if _, err := l.out.Write(writing); err != nil {
+			l.dropped.Add(1) // there is nowhere to say so but in the count
+		}
+	}
+}
+
+// close writes what is left and ends the log.
+func (l *accessLog) close() {
+	l.mu.Lock()
+	closed := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if closed {
+		return
+	}
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+	close(l.kick)
+	<-l.done
+	l.out.Close() //nolint:errcheck // what was written is written
+}
+
+// appendEntry appends x's access-log line to dst: one JSON object. It keeps nothing of x. The query, which may hold
+// anything, is not in it, and no field's value but the request id.
+func appendEntry(dst []byte, x *exchange, elapsed time.Duration) []byte {
+	a := &x.answer
+	dst = append(dst, `{"time":"`...)
+	dst = x.began.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
+	dst = append(dst, `","request":`...)
+	dst = appendJSON(dst, x.id)
+	dst = append(dst, `,"peer":`...)
+	dst = append(dst, '"')
+	dst = x.peer.AppendTo(dst)
+	dst = append(dst, '"')
+	dst = append(dst, `,"method":`...)
+	dst = appendJSON(dst, bytesToString(x.in.Method))
+	dst = append(dst, `,"path":`...)
+	dst = appendJSON(dst, bytesToString(pathOf(x.in.URI)))
+	if x.route != nil {
+		dst = append(dst, `,"route":`...)
+		dst = appendJSON(dst, x.route.name)
+	}
+	if x.client != nil {
+		dst = append(dst, `,"client":`...)
+		dst = appendJSON(dst, x.client.Name)
+	}
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(a.status), 10)
+	if x.reply.attempt != nil {
+		dst = append(dst, `,"upstream_status":`...)
+		dst = strconv.AppendInt(dst, int64(x.attempt.Head.Status), 10)
+		dst = append(dst, `,"framing":"`...)
+		dst = append(dst, x.attempt.Framing.String()...)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"class":"`...)
+	dst = append(dst, a.verdict.Class.String()...)
+	dst = append(dst, `","fault":"`...)
+	dst = append(dst, a.finding.Fault.String()...)
+	dst = append(dst, `","counts":`...)
+	dst = strconv.AppendBool(dst, a.finding.Counts)
+	if a.reason.Name != "" {
+		dst = append(dst, `,"reason":`...)
+		dst = appendJSON(dst, a.reason.Name)
+	}
+	if a.by != "" {
+		dst = append(dst, `,"judged_by":`...)
+		dst = appendJSON(dst, a.by)
+	}
+	if a.problem != nil {
+		dst = append(dst, `,"problem":"`...)
+		dst = append(dst, a.problem.name...)
+		dst = append(dst, '"')
+	}
+	dst = appendSteps(dst, x)
+	dst = append(dst, `,"flags_revision":`...)
+	dst = strconv.AppendUint(dst, x.view.Revision(), 10)
+	dst = append(dst, `,"sent":`...)
+	dst = strconv.AppendInt(dst, x.sent, 10)
+	dst = append(dst, `,"cut":`...)
+	dst = strconv.AppendBool(dst, x.cut)
+	dst = append(dst, `,"us":`...)
+	dst = strconv.AppendInt(dst, elapsed.Microseconds(), 10)
+	return append(dst, "}\n"...)
+}
+
+// appendSteps names the steps that were not off.
+func appendSteps(dst []byte, x *exchange) []byte {
+	start := len(dst)
+	for i, mode := range x.modes {
+		if mode == flags.Off {
+			continue
+		}
+		if len(dst) == start {
+			dst = append(dst, `,"steps":{`...)
+		} else {
+			dst = append(dst, ',')
+		}
+		dst = appendJSON(dst, x.route.steps[i].name)
+		dst = append(dst, `:"`...)
+		dst = append(dst, mode.String()...)
+		dst = append(dst, '"')
+	}
+	if len(dst) > start {
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendJSON appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func appendJSON(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+			i++
+		case c < 0x20 || c == 0x7f:
+			dst = append(dst, `\u00`...)
+			dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
+			i++
+		case c < utf8.RuneSelf:
+			dst = append(dst, c)
+			i++
+		default:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			dst = utf8.AppendRune(dst, r)
+			i += size
+		}
+	}
+	return append(dst, '"')
+}

@@ -1,0 +1,16 @@
+// Package gateway is a request's way through Breakwater and the life around it.
+//
+// serve.go tells the way from top to bottom; each step of it is a method of [exchange], the pooled state of one request.
+// fasthttp reads: its listener, its worker pool, its parser and its shutdown are the base. We write: the handler, the error handler
+// and the Expect handler put the whole response on the connection as exact bytes, and return when the last one is out.
+//
+//	client → listener → route match → identity, admission → flag view pinned → injections → request steps
+//	       → secrets added → upstream → response steps, classification → attribution → accounting → client
+//
+//	serve.go     the way            exchange.go  its state            draft.go    what a guest sees and changes
+//	send.go      the response       steps.go     guests and verdicts  problem.go  answers of our own
+//	content.go   bodies             account.go   what it all meant    metrics.go, accesslog.go
+//	gateway.go   start, stop        snapshot.go  a Config, bound      reload.go   from one snapshot to the next
+//
+// A request is pinned to one snapshot and one flag view from its beginning to its end.
+package gateway

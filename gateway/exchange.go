@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"encoding/hex"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/flags"
+	"github.com/breakwater-gateway/breakwater/gateway/admit"
+	"github.com/breakwater-gateway/breakwater/gateway/blame"
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/route"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
+	"github.com/breakwater-gateway/breakwater/gateway/wire"
+	"github.com/breakwater-gateway/breakwater/sdk/abi"
+	"github.com/valyala/fasthttp"
+)
+
+// An exchange is one client request with all that is decided about it. It is pooled: everything in it is reset or
+// overwritten by begin.
+type exchange struct {
+	g    *Gateway
+	ctx  *fasthttp.RequestCtx
+	conn *conn.Accepted
+	snap *snapshot
+	view *flags.View
+
+	began   time.Time
+	id      string
+	idBytes [32]byte
+	peer    netip.AddrPort
+
+	in      wire.RequestHead // the client's request, never changed
+	route   *boundRoute
+	params  route.Params
+	client  *admit.Client // nil: nobody in particular
+	subject flags.Subject
+	modes   []flags.Mode // of the route's steps, answered once
+	ticket  admit.Ticket
+
+	draft   draft // the attempt's derived request and response
+	shadow  draft // the copy that a step in observe mode works on
+	request requestContent
+	reply   responseContent
+	ledger  blame.Ledger
+	attempt upstream.Attempt
+	sending upstream.Request
+
+	out       []byte // on its way to the client
+	headOut   []byte // the head for the upstream
+	scratch   []byte
+	headSent  bool // the client has, or may have, the beginning of the response
+	closing   bool // the client's connection ends with this response
+	cut       bool // the response broke off
+	continued bool // the client was told to go on with its content
+	finished  bool
+	sent      int64 // bytes of content sent to the client
+
+	answer answer
+}
+
+// An answer is what an exchange comes to: what is accounted and logged.
+type answer struct {
+	status  int         // that the client got, 0 if none
+	problem *problem    // of ours; nil if the answer is another's
+	verdict abi.Verdict // of the last word on the response
+	reason  abi.Reason
+	by      string // the step that judged, or ""
+	finding blame.Finding
+	settled bool
+	err     error
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// begin pins ctx's request to the snapshot and the flags of this moment.
+func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
+	c := conn.Of(ctx.Conn())
+	if x, ok := c.Pending.(*exchange); ok { // its head was dealt with before the client went on with its content
+		c.Pending = nil
+		x.ctx = ctx
+		return x
+	}
+	x := exchanges.Get().(*exchange)
+	x.g, x.ctx, x.conn, x.snap, x.view = g, ctx, c, g.pin(), g.view()
+	x.began = time.Now()
+	x.route, x.client, x.ticket = nil, nil, admit.Ticket{}
+	x.modes = x.modes[:0]
+	x.headSent, x.closing, x.cut, x.continued, x.finished, x.sent = false, false, false, false, false, 0
+	x.answer = answer{}
+	x.out, x.headOut = x.out[:0], x.headOut[:0]
+	x.draft.reset()
+	x.request.reset()
+	x.reply.reset()
+	x.ledger.Reset()
+	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		x.peer = tcp.AddrPort()
+		x.peer = netip.AddrPortFrom(x.peer.Addr().Unmap(), x.peer.Port())
+	}
+	return x
+}
+
+// pin holds the snapshot of this moment.
+func (g *Gateway) pin() *snapshot {
+	for {
+		if s := g.snapshot.Load(); s.retain() {
+			return s
+		}
+	}
+}
+
+// release gives x back. Nothing that it lent is used any more.
+func (x *exchange) release() {
+	x.snap.release()
+	x.ctx, x.conn, x.snap, x.view = nil, nil, nil, nil
+	x.client, x.route = nil, nil
+	x.draft.request, x.draft.response = nil, nil
+	x.request.stream, x.request.header = nil, nil
+	x.reply.attempt = nil
+	x.answer = answer{}
+	if cap(x.out) > maxKept {
+		x.out = nil
+	}
+	if cap(x.draft.arena) > maxKept {
+		x.draft.arena = nil
+	}
+	if cap(x.request.ahead) > maxKept {
+		x.request.ahead = nil
+	}
+	if cap(x.reply.ahead) > maxKept {
+		x.reply.ahead = nil
+	}
+	exchanges.Put(x)
+}
+
+// maxKept is how large a buffer may be that a pooled exchange keeps.
+const maxKept = 256 << 10
+
+// maxRequestID is how long a client's own request id may be.
+const maxRequestID = 64
+
+// identify gives x its id: the client's own where that is a token of bounded length, else a new one.
+func (x *exchange) identify() {
+	for i := range x.in.Fields {
+		if f := &x.in.Fields[i]; f.Known == wire.RequestID && len(f.Value) <= maxRequestID && wire.IsToken(f.Value) {
+			x.id = string(f.Value)
+			return
+		}
+	}
+	var b [16]byte
+	for i, n := range [2]uint64{rand.Uint64(), rand.Uint64()} {
+		for j := range 8 {
+			b[i*8+j] = byte(n >> (8 * j))
+		}
+	}
+	hex.Encode(x.idBytes[:], b[:])
+	x.id = bytesToString(x.idBytes[:])
+}
+
+// Attribute implements [config.Values].
+func (x *exchange) Attribute(name string) (string, bool) {
+	if x.client == nil {
+		return "", false
+	}
+	v, ok := x.client.Attributes[name]
+	return v, ok
+}
+
+// PathParam implements [config.Values].
+func (x *exchange) PathParam(name string) ([]byte, bool) {
+	v := x.params.Get(name)
+	return v, v != nil
+}
+
+// Secret implements [config.Values].
+func (x *exchange) Secret(name string) (string, bool) {
+	if x.client == nil {
+		return "", false
+	}
+	v, ok := x.client.Secrets[name]
+	return v.Reveal(), ok
+}

@@ -1,0 +1,285 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/breakwater-gateway/breakwater/flags"
+	"github.com/breakwater-gateway/breakwater/gateway/admit"
+	"github.com/breakwater-gateway/breakwater/gateway/config"
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/plugins"
+	"github.com/valyala/fasthttp"
+)
+
+// Options are what a gateway needs to be told beside its configuration.
+type Options struct {
+	Config   string             // the path of the configuration file
+	Log      *slog.Logger       // events; nil: none
+	Output   io.Writer          // where the access log "-" goes; nil: os.Stdout
+	CacheDir string             // keeps compiled plugins between runs; "": none
+	Load     config.LoadOptions // for tests
+	Version  string             // of the program, as plugins are told
+}
+
+// A Gateway serves one configuration after another, until it is told to stop.
+type Gateway struct {
+	options Options
+	log     *slog.Logger
+	started *config.Config // what the listeners were made from
+
+	snapshot atomic.Pointer[snapshot]
+	flags    *flags.Book // nil: the configuration has no flags
+	plugins  *plugins.Host
+	limits   *admit.Registry
+	guesses  *admit.Guesses
+	meters   *meters
+
+	listener    net.Listener
+	admin       net.Listener
+	watcher     *conn.Watcher
+	certificate atomic.Pointer[tls.Certificate]
+	draining    atomic.Bool
+	dated       atomic.Pointer[datedText]
+
+	reloading sync.Mutex
+	reloaded  atomic.Pointer[Reloaded]
+	mu        sync.Mutex // guards pools
+	pools     map[string]*pool
+
+	panics       *metrics.Counter
+	stepFailures sometimes
+}
+
+// New loads the configuration and opens everything that it names, the listeners included. Requests are served by Run, which
+// must follow, or Close.
+func New(ctx context.Context, o Options) (_ *Gateway, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Output == nil {
+		o.Output = os.Stdout
+	}
+	c, err := config.Load(o.Config, &o.Load)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{options: o, log: o.Log, started: c, pools: map[string]*pool{}, meters: newMeters(), guesses: admit.NewGuesses(time.Now())}
+	g.limits = admit.NewRegistry(time.Now(), g.clientBlocked)
+	g.panics = g.meters.set.NewCounter("breakwater_panics_total")
+	defer func() {
+		if err != nil {
+			g.Close()
+		}
+	}()
+	if g.plugins, err = plugins.NewHost(plugins.HostOptions{CacheDir: o.CacheDir, Logger: o.Log, Gateway: "breakwater " + o.Version}); err != nil {
+		return nil, err
+	}
+	if c.Flags != nil {
+		if g.flags, err = flags.Open(ctx, flags.Options{Path: c.Flags.File, LastGood: c.Flags.LastGood, Journal: c.Flags.Journal, Log: o.Log}); err != nil {
+			return nil, err
+		}
+	}
+	if err = g.load(ctx, c); err != nil {
+		return nil, err
+	}
+	if g.watcher, err = conn.NewWatcher(); err != nil {
+		return nil, err
+	}
+	if g.listener, err = net.Listen("tcp", string(c.Listen.Address)); err != nil {
+		return nil, c.Listen.Errorf("address", "%w", err)
+	}
+	if g.admin, err = net.Listen("tcp", string(c.Admin.Address)); err != nil {
+		return nil, c.Admin.Errorf("address", "%w", err)
+	}
+	g.meters.watch(g)
+	return g, nil
+}
+
+// Addr is the address at which clients are served.
+func (g *Gateway) Addr() net.Addr { return g.listener.Addr() }
+
+// AdminAddr is the address of the admin listener.
+func (g *Gateway) AdminAddr() net.Addr { return g.admin.Addr() }
+
+// view returns the flags of this moment.
+func (g *Gateway) view() *flags.View {
+	if g.flags == nil {
+		return &noFlags
+	}
+	return g.flags.View()
+}
+
+var noFlags flags.View
+
+// Run serves until ctx ends, and then until the requests under way have ended or the time to drain is over. It returns when
+// nothing of the gateway runs any more.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.Close()
+	server, admin := g.server(), g.adminServer()
+	failed := make(chan error, 2)
+	var running sync.WaitGroup
+	background, stop := context.WithCancel(context.Background())
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { failed <- server.Serve(g.accepting()) })
+	running.Go(func() { failed <- admin.Serve(g.admin) })
+	running.Go(func() { g.watchFiles(background) })
+	running.Go(func() { g.sweep(background) })
+	if g.flags != nil {
+		running.Go(func() { g.flags.Run(background) }) //nolint:errcheck // it ends when it is told to
+	}
+	g.log.Info("serving", "address", g.Addr().String(), "admin", g.AdminAddr().String())
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
+	}
+	g.draining.Store(true)
+	drain := g.snapshot.Load().config.Listen.Drain
+	g.log.Info("draining", "limit", drain.String())
+	limit, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	if e := server.ShutdownWithContext(limit); e != nil {
+		err = errors.Join(err, fmt.Errorf("drain: %d connections were still in use after %v: %w", server.GetOpenConnectionsCount(), drain, e))
+	}
+	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return errors.Join(err, admin.ShutdownWithContext(last))
+}
+
+// Close lets go of everything that New opened. Run does so itself.
+func (g *Gateway) Close() {
+	for _, l := range []net.Listener{g.listener, g.admin} {
+		if l != nil {
+			l.Close() //nolint:errcheck // it may have been closed by its server
+		}
+	}
+	if s := g.snapshot.Swap(nil); s != nil {
+		s.release()
+	}
+	if g.plugins != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := g.plugins.Close(ctx); err != nil {
+			g.log.Error("plugins did not end", "error", err)
+		}
+	}
+	if g.flags != nil {
+		if err := g.flags.Close(); err != nil {
+			g.log.Error("flags did not end", "error", err)
+		}
+	}
+	g.watcher.Close()
+}
+
+// server is fasthttp as the base of the data plane: it accepts, reads heads, frames requests and shuts down. What it would
+// write is dropped, see package conn.
+func (g *Gateway) server() *fasthttp.Server {
+	l := &g.started.Listen
+	return &fasthttp.Server{
+		Handler:        g.serve,
+		ExpectHandler:  g.expect,
+		ErrorHandler:   g.unread,
+		HeaderReceived: asSoonAsPossible,
+
+		ReadBufferSize:  int(l.Limits.Head),
+		WriteBufferSize: 512, // for what is dropped
+		ReadTimeout:     l.Timeouts.Head,
+		IdleTimeout:     l.Timeouts.Idle,
+		Concurrency:     concurrency(l.Limits.Connections),
+
+		StreamRequestBody:             true,
+		DisablePreParseMultipartForm:  true,
+		DisableHeaderNamesNormalizing: true,
+		NoDefaultServerHeader:         true,
+		NoDefaultContentType:          true,
+		NoDefaultDate:                 true,
+		SecureErrorLogMessage:         true,
+		LazyRequestTime:               true,
+		Logger:                        quiet{},
+	}
+}
+
+// asSoonAsPossible has the handler called once the first byte of a content is here: fasthttp would wait for up to 8 KiB.
+func asSoonAsPossible(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+	return fasthttp.RequestConfig{MaxRequestBodySize: 1}
+}
+
+func concurrency(connections int) int {
+	if connections == 0 {
+		return 1 << 20
+	}
+	return connections
+}
+
+// quiet is fasthttp's log: what it has to say of a connection is said by our own metrics and log.
+type quiet struct{}
+
+// Printf implements fasthttp.Logger.
+func (quiet) Printf(string, ...any) {}
+
+// accepting is the public listener with our layers on its connections.
+func (g *Gateway) accepting() net.Listener {
+	l := &conn.Listener{Listener: g.listener, Watcher: g.watcher, Write: g.started.Listen.Timeouts.Write}
+	if t := g.started.Listen.TLS; t != nil {
+		l.TLS = &tls.Config{
+			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return g.certificate.Load(), nil },
+		}
+		if t.MinVersion == "1.3" {
+			l.TLS.MinVersion = tls.VersionTLS13
+		}
+	}
+	return l
+}
+
+// sweep drops what limits need not remember any more.
+func (g *Gateway) sweep(ctx context.Context) {
+	ticker := time.NewTicker(time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			g.limits.Sweep(now)
+		}
+	}
+}
+
+// clientBlocked is told of every block that begins.
+func (g *Gateway) clientBlocked(s admit.Standing) {
+	g.meters.set.GetOrCreateCounter(fmt.Sprintf("breakwater_blocks_total{route=%q}", s.Route)).Inc()
+	g.log.Warn("client blocked for errors", "client", s.Client, "route", s.Route, "until", s.Until, "errors", len(s.Evidence))
+}
+
+// address is the client's address: the connection's, or what the proxies that we trust say of it.
+func (x *exchange) address() netip.Addr { return x.peer.Addr() }
+
+// sometimes lets one line a second through to the log, and says how many it has held back.
+type sometimes struct {
+	last atomic.Int64
+	held atomic.Int64
+}
+
+func (s *sometimes) log(l *slog.Logger, message string, args ...any) {
+	now, last := time.Now().Unix(), s.last.Load()
+	if now == last || !s.last.CompareAndSwap(last, now) {
+		s.held.Add(1)
+		return
+	}
+	l.Error(message, append(args, "held_back", s.held.Swap(0))...)
+}

@@ -1,0 +1,258 @@
+package gateway
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
+	"github.com/breakwater-gateway/breakwater/gateway/wire"
+	"github.com/breakwater-gateway/breakwater/plugins/engine"
+	"github.com/valyala/fasthttp"
+)
+
+// via is how the gateway names itself to both sides (9110 7.6.3).
+const via = "breakwater"
+
+// appendRequestHead makes the head for the upstream.
+func (x *exchange) appendRequestHead() {
+	d := &x.draft
+	b := wire.AppendRequestLine(x.headOut[:0], d.method, d.uri)
+	b = wire.AppendField(b, "Host", x.route.authority)
+	for _, f := range d.sections[engine.RequestFields] {
+		b = wire.AppendField(b, f.Name, f.Value)
+	}
+	switch {
+	case x.request.framing == wire.Chunked:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case x.request.framing == wire.Length:
+		b = appendLength(b, x.request.length)
+	}
+	b = append(b, "Via: 1."...)
+	b = strconv.AppendInt(b, int64(x.in.Minor), 10)
+	b = append(b, " "+via+"\r\n"...)
+	b = wire.AppendField(b, wire.RequestID.String(), x.id)
+	x.headOut = append(b, "\r\n"...)
+}
+
+func appendLength(b []byte, n int64) []byte {
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, n, 10)
+	return append(b, "\r\n"...)
+}
+
+// Interim forwards a response that comes before the final one. It implements [upstream.Interims].
+func (x *exchange) Interim(head *wire.ResponseHead) error {
+	if x.in.Minor == 0 || head.Status == fasthttp.StatusContinue {
+		return nil // an HTTP/1.0 client cannot take one (9110 15.2); our clients have had their 100
+	}
+	var hops wire.Hops
+	hops.ReadHops(head.Fields)
+	b := wire.AppendStatusLine(x.out[:0], head.Status, head.Reason)
+	for i := range head.Fields {
+		if f := &head.Fields[i]; !hops.Drops(f) && f.Known != wire.ContentLength {
+			b = wire.AppendField(b, f.Name, f.Value)
+		}
+	}
+	x.out = append(b, "\r\n"...)
+	err := x.conn.Send(x.out)
+	x.out = x.out[:0]
+	return err
+}
+
+// outgoing is how a content goes to the client.
+type outgoing uint8
+
+const (
+	nothing   outgoing = iota
+	plain              // as long as its Content-Length says
+	chunks             // in chunks
+	untilEnd           // until the connection ends: for HTTP/1.0 clients
+	discarded          // nowhere: the client has asked with HEAD
+)
+
+// appendResponseHead makes the head for the client out of the draft, and says how the content is to follow.
+func (x *exchange) appendResponseHead(reason []byte) outgoing {
+	d := &x.draft
+	length, mode := x.reply.length(), plain
+	switch {
+	case bodiless(d.status):
+		mode = nothing
+		if d.status != fasthttp.StatusNotModified {
+			length = -1
+		}
+	case string(x.in.Method) == "HEAD":
+		mode = discarded
+	case length >= 0:
+	case x.in.Minor > 0:
+		mode = chunks
+	default:
+		mode = untilEnd
+		x.closing = true
+	}
+	b := wire.AppendStatusLine(x.out[:0], d.status, reason)
+	date := false
+	for i := range d.sections[engine.ResponseFields] {
+		f := &d.sections[engine.ResponseFields][i]
+		if x.reply.attempt != nil && x.attempt.Hops().Drops(f) {
+			continue
+		}
+		switch f.Known {
+		case wire.ContentLength, wire.RequestID:
+			continue
+		case wire.Trailer:
+			if mode != chunks {
+				continue
+			}
+		case wire.Date:
+			date = true
+		}
+		b = wire.AppendField(b, f.Name, f.Value)
+	}
+	if !date {
+		b = wire.AppendField(b, "Date", x.g.date(x.began))
+	}
+	switch {
+	case mode == chunks:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	case length >= 0:
+		b = appendLength(b, length)
+	}
+	if x.reply.attempt != nil {
+		b = append(b, "Via: 1."...)
+		b = strconv.AppendInt(b, int64(x.attempt.Head.Minor), 10)
+		b = append(b, " "+via+"\r\n"...)
+	}
+	x.out = x.appendLastFields(b)
+	return mode
+}
+
+// appendLastFields appends what every head of ours to a client ends with.
+func (x *exchange) appendLastFields(b []byte) []byte {
+	if x.id != "" {
+		b = wire.AppendField(b, wire.RequestID.String(), x.id)
+	}
+	switch {
+	case x.closing:
+		b = append(b, "Connection: close\r\n"...)
+		x.ctx.SetConnectionClose()
+	case x.in.Minor == 0:
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// send sends the response: head and content as they come, nothing held back but the end, before which the response is judged.
+func (x *exchange) send() {
+	d, r := &x.draft, &x.reply
+	var reason []byte
+	if r.attempt != nil && d.status == x.attempt.Head.Status {
+		reason = x.attempt.Head.Reason
+	} else {
+		reason = stringToBytes(fasthttp.StatusMessage(d.status))
+	}
+	if x.in.Framing != wire.NoBody && !x.closing && r.attempt != nil && x.attempt.Done() && !x.attempt.BodySent(x.conn) {
+		x.closing = true // an early answer: the rest of the request's content will not be read
+	}
+	mode := x.appendResponseHead(reason)
+	x.answer.status = d.status
+	x.headSent = true
+	for !r.done() {
+		if !r.unsent && !x.attempt.Buffered() && len(x.out) > 0 && !x.flush() {
+			return
+		}
+		piece, err := r.next()
+		x.appendContent(mode, piece)
+		if err != nil {
+			x.brokeOff(mode, err)
+			return
+		}
+		if !r.done() && len(x.out) > 0 && !x.flush() {
+			return
+		}
+	}
+	x.settle()
+	if mode == chunks {
+		x.out = wire.AppendLastChunk(x.out, x.trailers())
+	}
+	x.flush()
+}
+
+func (x *exchange) appendContent(mode outgoing, piece []byte) {
+	switch mode {
+	case plain, untilEnd:
+		x.out = append(x.out, piece...)
+	case chunks:
+		x.out = wire.AppendChunk(x.out, piece)
+	default:
+		return
+	}
+	x.sent += int64(len(piece))
+}
+
+// trailers are the fields behind the upstream's content that may stand behind ours.
+func (x *exchange) trailers() []wire.Field {
+	if x.reply.replaced || x.reply.attempt == nil {
+		return nil
+	}
+	fields := x.draft.sections[engine.ResponseTrailers]
+	for _, f := range x.attempt.Trailers() {
+		if wire.TrailerAllowed(&f) {
+			fields = append(fields, f)
+		}
+	}
+	x.draft.sections[engine.ResponseTrailers] = fields
+	return fields
+}
+
+// flush sends what has gathered. A client that cannot be written to has left.
+func (x *exchange) flush() bool {
+	err := x.conn.Send(x.out)
+	x.out = x.out[:0]
+	if err != nil {
+		x.answer.err = err
+		x.leave()
+		return false
+	}
+	return true
+}
+
+// brokeOff ends a response whose content broke off: what came is passed on, and the client can see that it is not all.
+func (x *exchange) brokeOff(mode outgoing, err error) {
+	x.answer.err = err
+	if e, ok := err.(*upstream.Error); ok {
+		x.answer.verdict = verdictOf(e)
+	}
+	x.settle()
+	if len(x.out) == 0 || x.flush() {
+		x.cutOff()
+	}
+	if mode == untilEnd {
+		x.conn.Abort() // FIN would be the end of a whole content
+	}
+}
+
+// cutOff ends the client's connection in the middle of whatever was being sent.
+func (x *exchange) cutOff() {
+	x.cut, x.closing = true, true
+	x.ctx.SetConnectionClose()
+}
+
+// date returns the Date field's value for t (9110 6.6.1), made once a second.
+func (g *Gateway) date(t time.Time) string {
+	second := t.Unix()
+	if d := g.dated.Load(); d != nil && d.second == second {
+		return d.text
+	}
+	d := &datedText{second, t.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")}
+	g.dated.Store(d)
+	return d.text
+}
+
+type datedText struct {
+	second int64
+	text   string
+}
+
+var _ upstream.Interims = (*exchange)(nil)
+var _ = conn.ErrEnd

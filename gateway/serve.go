@@ -1,0 +1,423 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/flags"
+	"github.com/breakwater-gateway/breakwater/gateway/admit"
+	"github.com/breakwater-gateway/breakwater/gateway/blame"
+	"github.com/breakwater-gateway/breakwater/gateway/config"
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/route"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
+	"github.com/breakwater-gateway/breakwater/gateway/wire"
+	"github.com/breakwater-gateway/breakwater/plugins/engine"
+	"github.com/breakwater-gateway/breakwater/sdk/abi"
+	"github.com/valyala/fasthttp"
+)
+
+// serve is a request's whole way. When it returns, the last byte of the response is out and nothing of the exchange is
+// left running.
+func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
+	x := g.begin(ctx)
+	defer g.finish(x) // recovers, then accounts exactly once
+	if !x.continued && !x.open() {
+		return
+	}
+	x.request.begin(ctx, &x.in, x.route.bodyLimit)
+	if !x.inject() || !x.runRequestSteps() || !x.forward() {
+		return // answered
+	}
+	x.runResponseSteps() // may rewrite the head
+	x.send()             // judges before the last byte, and returns when that is out
+}
+
+// expect takes a request whose client waits to be told to go on before it sends the content. Whoever is refused is refused
+// now; the others' exchange goes on in serve.
+func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
+	x := g.begin(ctx)
+	defer func() {
+		if !x.continued {
+			g.finish(x)
+		}
+	}()
+	if !x.open() {
+		return fasthttp.StatusExpectationFailed // ends the connection; the client has been answered
+	}
+	if x.conn.Send([]byte("HTTP/1.1 100 Continue\r\n\r\n")) != nil {
+		x.leave()
+		return fasthttp.StatusExpectationFailed
+	}
+	x.continued = true
+	x.conn.Pending = x
+	return fasthttp.StatusContinue
+}
+
+// open does all that needs only the request's head, and no upstream: it checks, matches, and admits.
+func (x *exchange) open() bool {
+	return x.check() && x.match() && x.admit() && x.gates()
+}
+
+// finish ends the exchange, whatever has become of it.
+func (g *Gateway) finish(x *exchange) {
+	if p := recover(); p != nil {
+		g.panics.Inc()
+		g.log.Error("panic while serving a request", "request", x.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		x.panicked()
+	}
+	x.settle()
+	x.attempt.Close(x.conn)
+	if x.contentLeft() {
+		x.ctx.SetConnectionClose()
+		x.conn.Linger() // so that unread content does not take the response with it
+	}
+	x.account()
+	x.release()
+}
+
+// contentLeft reports whether the connection holds content that nobody will read, beyond a little that fasthttp reads for
+// the connection's sake. No attempt is sending the content meanwhile.
+func (x *exchange) contentLeft() bool {
+	const little = 64 << 10
+	switch {
+	case x.request.header != nil:
+		return !x.request.ended
+	case x.in.Framing == wire.Length:
+		return x.in.Length > little
+	}
+	return x.in.Framing != wire.NoBody
+}
+
+// check reads the request as the client sent it.
+func (x *exchange) check() bool {
+	h := &x.ctx.Request.Header
+	err := x.in.Check(h.Method(), h.RequestURI(), h.Protocol(), h.RawHeaders())
+	x.identify()
+	if err != nil {
+		x.closing = true // what follows on the connection may be anything
+		x.refuse(&problemMalformed, err.Status, err.Error())
+		return false
+	}
+	x.closing = x.in.Hops.Close || x.in.Minor == 0 && !x.in.Hops.Keep || x.g.draining.Load()
+	return true
+}
+
+// match finds the route.
+func (x *exchange) match() bool {
+	path := x.in.URI
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	if bytes.HasPrefix(path, []byte(reserved)) {
+		x.refuse(&problemNoRoute, fasthttp.StatusNotFound, "nothing is served at this path")
+		return false
+	}
+	var o route.Outcome
+	switch x.route, o = x.snap.table.Match(x.in.Host, x.in.Method, path, &x.params); o.State {
+	case route.NoRoute:
+		x.refuse(&problemNoRoute, fasthttp.StatusNotFound, "no route matches this host and path")
+		return false
+	case route.MethodNotAllowed:
+		x.allow(o)
+		return false
+	}
+	if limit := x.route.bodyLimit; limit > 0 && x.in.Length > limit {
+		x.refuse(&problemTooLarge, fasthttp.StatusRequestEntityTooLarge, "the content is larger than this route takes")
+		return false
+	}
+	return true
+}
+
+// reserved is the path below which only the gateway itself may answer.
+const reserved = "/-/"
+
+// admit finds the client and asks the limits.
+func (x *exchange) admit() bool {
+	if x.snap.clients != nil && !x.authenticate() {
+		return false
+	}
+	name := ""
+	if x.client != nil {
+		name = x.client.Name
+	}
+	x.subject = flags.Subject{Client: name, Route: x.route.name, Upstream: x.route.upstreamName, Method: bytesToString(x.in.Method)}
+	if x.client != nil {
+		x.subject.Attributes = x.client.Attributes
+	}
+	if x.route.rates != nil {
+		if left, ok := x.route.rates.Take(name, x.began); !ok {
+			x.limited(&problemRate, left, "the client sends requests faster than this route takes them")
+			return false
+		}
+	}
+	if x.route.errors != nil {
+		var refusal *admit.Refusal
+		if x.ticket, refusal = x.route.errors.Admit(name, x.began); refusal != nil {
+			x.blocked(refusal)
+			return false
+		}
+	}
+	return true
+}
+
+func (x *exchange) authenticate() bool {
+	var key []byte
+	for i := range x.in.Fields {
+		if f := &x.in.Fields[i]; wire.EqualFold(f.Name, x.snap.credential) {
+			if key != nil {
+				x.refuse(&problemKey, fasthttp.StatusUnauthorized, "the field "+x.snap.credential+" was sent more than once")
+				return false
+			}
+			key = f.Value
+		}
+	}
+	if len(key) == 0 {
+		x.refuse(&problemKey, fasthttp.StatusUnauthorized, "expected the client's key in the field "+x.snap.credential)
+		return false
+	}
+	var ok bool
+	if x.client, ok = x.snap.clients.Lookup(key); ok {
+		return true
+	}
+	if wait := x.g.guesses.Miss(x.address(), x.began); wait > 0 {
+		x.answer.verdict = shed
+		x.refuseLater(&problemGuessing, fasthttp.StatusTooManyRequests, wait, "this address has sent too many unknown keys")
+		return false
+	}
+	x.refuse(&problemKey, fasthttp.StatusUnauthorized, "the key in the field "+x.snap.credential+" is not known")
+	return false
+}
+
+// gates asks each of the route's flags, once for the whole exchange.
+func (x *exchange) gates() bool {
+	for i := range x.route.steps {
+		s := &x.route.steps[i]
+		mode := flags.On
+		if s.gated {
+			mode = x.view.Mode(s.gate, &x.subject)
+		}
+		x.modes = append(x.modes, mode)
+	}
+	return true
+}
+
+// inject makes the attempt's request out of the client's.
+func (x *exchange) inject() bool {
+	d := &x.draft
+	d.ledger, d.request, d.response = &x.ledger, &x.request, &x.reply
+	d.id, d.peer, d.minor = x.id, x.peer, x.in.Minor
+	d.method, d.uri = x.in.Method, x.in.URI
+	fields := d.sections[engine.RequestFields]
+	for i := range x.in.Fields {
+		f := &x.in.Fields[i]
+		if x.in.Hops.Drops(f) || x.snap.credential != "" && wire.EqualFold(f.Name, x.snap.credential) {
+			continue
+		}
+		switch f.Known {
+		case wire.Host, wire.ContentLength, wire.Expect, wire.RequestID: // ours to write
+			continue
+		}
+		fields = append(fields, *f)
+	}
+	d.sections[engine.RequestFields] = fields
+	in := x.route.inject
+	if in == nil {
+		return true
+	}
+	start := len(d.arena)
+	var err error
+	if d.arena, err = in.AppendURI(d.arena, d.uri, x); err != nil {
+		return x.notInjected(err)
+	}
+	d.uri = d.arena[start:len(d.arena):len(d.arena)]
+	// A path that is made of what the client sent as well is nobody's in particular: an error about it may be either's.
+	if in.Path != nil && !in.Path.Uses(config.FromPath) {
+		x.ledger.Path(blame.Gateway)
+	}
+	for i := range in.Query {
+		x.ledger.Query(stringToBytes(in.Query[i].Name), blame.Gateway)
+	}
+	return x.injectFields(config.FromSecret, false)
+}
+
+// injectFields sets the route's fields: those with secrets, or the others.
+func (x *exchange) injectFields(s config.Source, with bool) bool {
+	in := x.route.inject
+	if in == nil {
+		return true
+	}
+	d := &x.draft
+	for i := range in.Fields {
+		f := &in.Fields[i]
+		if f.Value.Uses(s) != with {
+			continue
+		}
+		start := len(d.arena)
+		var err error
+		if d.arena, err = f.Value.Append(d.arena, x); err != nil {
+			return x.notInjected(err)
+		}
+		name := stringToBytes(f.Name)
+		d.setField(engine.RequestFields, wire.Field{Name: name, Value: d.arena[start:len(d.arena):len(d.arena)], Known: wire.Lookup(name)})
+		x.ledger.Field(name, blame.Gateway)
+		if with {
+			x.ledger.Credential(blame.Gateway)
+		}
+	}
+	return true
+}
+
+// runRequestSteps lets each step see and change the request. It reports whether the request is to be forwarded.
+func (x *exchange) runRequestSteps() bool {
+	for i := range x.route.steps {
+		s := &x.route.steps[i]
+		if x.modes[i] == flags.Off || !s.interested(abi.PhaseRequest, &x.draft) {
+			continue
+		}
+		answered, err := x.runStep(s, x.modes[i], abi.PhaseRequest)
+		if err != nil && s.failClosed && x.modes[i] == flags.On {
+			x.answer.err = err
+			x.refuse(&problemStep, fasthttp.StatusServiceUnavailable, "a step of this route failed")
+			return false
+		}
+		if answered {
+			x.answered(s)
+			return false
+		}
+	}
+	return x.injectFields(config.FromSecret, true)
+}
+
+// forward sends the request and reads the head of the response.
+func (x *exchange) forward() bool {
+	x.appendRequestHead()
+	x.sending = upstream.Request{
+		Method: x.draft.method, Head: x.headOut, Chunks: x.request.framing == wire.Chunked,
+		BodyIdle: x.route.bodyIdle, Repeatable: idempotent(x.draft.method),
+	}
+	if !x.request.none() {
+		x.sending.Body = &x.request
+	}
+	if err := x.attempt.Do(x.route.upstream, &x.sending, x.conn, x); err != nil {
+		x.fail(err)
+		return false
+	}
+	x.reply.attempt = &x.attempt
+	d := &x.draft
+	d.phase, d.status = responding, x.attempt.Head.Status
+	d.sections[engine.ResponseFields] = append(d.sections[engine.ResponseFields][:0], x.attempt.Head.Fields...)
+	return true
+}
+
+// idempotent reports whether a request with that method may be sent twice (9110 9.2.2).
+func idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// runResponseSteps lets each step see and change the head of the response. A step that fails here is passed over: it never
+// replaces the upstream's answer.
+func (x *exchange) runResponseSteps() {
+	d := &x.draft
+	for i := range x.route.steps {
+		s := &x.route.steps[i]
+		if x.modes[i] == flags.Off {
+			continue
+		}
+		if s.interested(abi.PhaseResponse, d) {
+			x.runStep(s, x.modes[i], abi.PhaseResponse) //nolint:errcheck // counted and logged there
+		}
+		if s.interested(abi.PhaseClassify, d) {
+			x.reply.want = max(x.reply.want, s.wants[abi.PhaseClassify].Prefix)
+		}
+	}
+}
+
+// fail answers a request whose attempt came to nothing.
+func (x *exchange) fail(err error) {
+	x.answer.err = err
+	var e *upstream.Error
+	if !errors.As(err, &e) {
+		panic("BUG: an attempt failed with " + err.Error())
+	}
+	x.attempt.Close(x.conn) // nobody reads the client's content from here on
+	x.answer.verdict = verdictOf(e)
+	switch e.Kind {
+	case upstream.Connect, upstream.Cut:
+		x.refuse(&problemUpstream, fasthttp.StatusBadGateway, "the upstream "+x.route.upstreamName+" gave no response")
+	case upstream.Protocol:
+		x.refuse(&problemUpstream, fasthttp.StatusBadGateway, "the upstream "+x.route.upstreamName+" gave a response that is not HTTP")
+	case upstream.Timeout:
+		x.refuse(&problemTimeout, fasthttp.StatusGatewayTimeout, "the upstream "+x.route.upstreamName+" did not respond in time")
+	case upstream.Busy:
+		x.refuseLater(&problemBusy, fasthttp.StatusServiceUnavailable, time.Second, "too many requests are under way to the upstream "+x.route.upstreamName)
+	case upstream.ClientLeft:
+		x.leave()
+	case upstream.ClientBody:
+		x.closing = true
+		switch {
+		case errors.Is(err, errBodyLimit):
+			x.refuse(&problemTooLarge, fasthttp.StatusRequestEntityTooLarge, "the content is larger than this route takes")
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, "the content did not arrive in time")
+		default:
+			x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the content is not what its framing says")
+		}
+	}
+}
+
+// leave ends an exchange whose client is gone.
+func (x *exchange) leave() {
+	x.answer.verdict = aborted
+	x.cutOff()
+}
+
+// panicked answers, as far as that is still possible, a request in which something of ours broke.
+func (x *exchange) panicked() {
+	x.closing = true
+	x.ctx.SetConnectionClose()
+	x.answer.verdict = broken
+	if x.headSent {
+		x.cutOff()
+		return
+	}
+	x.out = x.out[:0]
+	x.refuse(&problemBroken, fasthttp.StatusInternalServerError, "the gateway failed on this request")
+}
+
+// unread answers a request that fasthttp could not read.
+func (g *Gateway) unread(ctx *fasthttp.RequestCtx, err error) {
+	c := conn.Of(ctx.Conn())
+	if nothing := (fasthttp.ErrNothingRead{}); errors.As(err, &nothing) || errors.Is(err, conn.ErrEnd) || errors.Is(err, conn.ErrInterrupted) {
+		if c.Pending != nil { // without sending the content that it was told to send
+			x := g.begin(ctx)
+			defer g.finish(x)
+			x.leave()
+		}
+		return // without asking for anything
+	}
+	x := g.begin(ctx)
+	defer g.finish(x)
+	x.in.Framing, x.in.Fields = wire.NoBody, x.in.Fields[:0]
+	x.in.Method, x.in.Target, x.in.URI, x.in.Host, x.in.Minor = nil, nil, nil, nil, 1
+	x.identify()
+	x.closing = true
+	c.Linger()
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		x.refuse(&problemTooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge, "the head is larger than the gateway takes")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, "the head did not arrive in time")
+	default:
+		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the request is not HTTP/1.1")
+	}
+}

@@ -1,0 +1,323 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/flags"
+	"github.com/breakwater-gateway/breakwater/gateway/admit"
+	"github.com/breakwater-gateway/breakwater/gateway/config"
+	"github.com/breakwater-gateway/breakwater/gateway/route"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
+	"github.com/breakwater-gateway/breakwater/plugins"
+)
+
+// A snapshot is a configuration bound to running parts. It never changes; requests are pinned to one. The parts that outlive
+// it (limiters, unchanged pools and plugins) are only held by it, and are let go when its last request has left.
+type snapshot struct {
+	config     *config.Config
+	table      *route.Table[*boundRoute]
+	clients    *admit.Directory // nil: nobody is asked who they are
+	credential string           // the field that carries a client's key
+	accessLog  *accessLog       // nil: none
+
+	routes  []*boundRoute
+	pools   []*pool
+	plugins []*plugins.Plugin
+	holders atomic.Int64
+	free    func()
+}
+
+// retain adds a holder unless the last one has left.
+func (s *snapshot) retain() bool {
+	for {
+		n := s.holders.Load()
+		if n == 0 {
+			return false
+		}
+		if s.holders.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (s *snapshot) release() {
+	if s.holders.Add(-1) == 0 {
+		s.free()
+	}
+}
+
+// A boundRoute is all that one request needs, bound when the file was read.
+type boundRoute struct {
+	name         string
+	config       *config.Route
+	upstream     *upstream.Upstream
+	upstreamName string
+	authority    string // the Host field for the upstream
+	inject       *config.Inject
+	steps        []step
+	errors       *admit.Limiter // nil: nobody is blocked for errors
+	rates        *admit.Rates   // nil: at any rate
+	bodyLimit    int64          // bytes; 0: none
+	bodyIdle     time.Duration
+	meters       *routeMeters
+}
+
+// A pool is an upstream that snapshots share for as long as its configuration stays what it is.
+type pool struct {
+	key      string
+	upstream *upstream.Upstream
+	holders  int
+}
+
+// bind makes a snapshot of c, or says all that cannot be bound, at the places in the file.
+func (g *Gateway) bind(ctx context.Context, c *config.Config) (_ *snapshot, err error) {
+	s := &snapshot{config: c}
+	s.holders.Store(1)
+	s.free = func() { g.free(s) }
+	defer func() {
+		if err != nil {
+			g.free(s)
+		}
+	}()
+	var wrong config.ErrorList
+	if c.Clients != nil {
+		s.credential = c.Clients.Credential.Field
+		if s.clients, err = directory(c.Clients.List); err != nil {
+			wrong = append(wrong, c.Clients.Errorf("file", "%w", err))
+		}
+	}
+	pools := map[*config.Upstream]*pool{}
+	for _, u := range c.Upstreams {
+		p, err := g.pool(u)
+		if err != nil {
+			wrong = append(wrong, u.Errorf("tls", "%w", err))
+			continue
+		}
+		pools[u] = p
+		s.pools = append(s.pools, p)
+	}
+	var entries []route.Entry[*boundRoute]
+	for _, r := range c.Routes {
+		b := &boundRoute{
+			name: r.Name, config: r, upstreamName: r.To.Name, authority: r.To.URL.Authority(), inject: r.Inject,
+			bodyLimit: int64(r.Limits.Body), bodyIdle: r.Limits.IdleBody, meters: g.meters.route(r.Name),
+		}
+		if p := pools[r.To]; p != nil {
+			b.upstream = p.upstream
+		}
+		if b.bodyIdle == 0 {
+			b.bodyIdle = c.Listen.Timeouts.IdleBody
+		}
+		if r.Limits.Errors != nil {
+			b.errors = g.limits.Limiter(r.Name)
+		}
+		if r.Limits.Requests != nil {
+			b.rates = g.limits.Rates(r.Name)
+		}
+		for _, st := range r.Steps {
+			bound, err := g.bindStep(ctx, r, st)
+			if err != nil {
+				wrong = append(wrong, err...)
+				continue
+			}
+			s.plugins = append(s.plugins, bound.plugin)
+			b.steps = append(b.steps, bound)
+		}
+		s.routes = append(s.routes, b)
+		entries = append(entries, route.Entry[*boundRoute]{Name: r.Name, Host: r.Host, Methods: r.Methods, Path: r.Path, Value: b})
+	}
+	if s.table, err = route.New(entries); err != nil {
+		wrong = append(wrong, c.Errorf(c.At("routes"), "routes", "%w", err))
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	return s, nil
+}
+
+func (g *Gateway) bindStep(ctx context.Context, r *config.Route, st *config.Step) (step, config.ErrorList) {
+	use := st.Use
+	spec := plugins.Spec{
+		Name: use.Name, Path: use.Path, Config: st.Config.JSON(), Interruption: use.Interruption,
+		Limits: plugins.Limits{
+			MemoryBytes: int64(use.Limits.Memory), Timeout: use.Limits.Time, Instances: use.Limits.Instances,
+		},
+	}
+	if !use.SHA256.IsZero() {
+		spec.SHA256 = use.SHA256.String()
+	}
+	p, err := g.plugins.Load(ctx, spec)
+	if err != nil {
+		var refuses *plugins.ComplaintError
+		if !errors.As(err, &refuses) {
+			return step{}, config.ErrorList{use.Errorf("path", "%w", err)}
+		}
+		var wrong config.ErrorList
+		for _, c := range refuses.Complaints {
+			e := st.Errorf("config", "plugin %q: %s%s", use.Name, pointed(c.Pointer), c.Message)
+			e.Pos = st.Config.PosAt(c.Pointer)
+			wrong = append(wrong, e)
+		}
+		return step{}, wrong
+	}
+	b := step{name: st.Name, plugin: p, failClosed: st.OnFailure == "fail", wants: p.Wants(), meters: g.meters.step(r.Name, st.Name)}
+	if st.Gate != nil {
+		fallback, err := flags.ParseMode(st.Gate.Fallback)
+		if err != nil {
+			panic("BUG: gate: " + err.Error())
+		}
+		b.gate, b.gated = flags.NewGate(st.Gate.Flag, fallback), true
+	}
+	return b, nil
+}
+
+func pointed(pointer string) string {
+	if pointer == "" {
+		return ""
+	}
+	return pointer + ": "
+}
+
+func directory(list []*config.Client) (*admit.Directory, error) {
+	clients := make([]admit.Client, 0, len(list))
+	for _, c := range list {
+		a := admit.Client{Name: c.Name, KeySHA256: c.KeySHA256, Attributes: c.Attributes, Secrets: map[string]admit.Secret{}}
+		for name, secret := range c.Secrets {
+			a.Secrets[name] = admit.NewSecret(secret.Reveal())
+		}
+		clients = append(clients, a)
+	}
+	return admit.NewDirectory(clients)
+}
+
+// gates are all that the snapshot's steps ask.
+func (s *snapshot) gates() []flags.Gate {
+	var gates []flags.Gate
+	for _, r := range s.routes {
+		for i := range r.steps {
+			if r.steps[i].gated {
+				gates = append(gates, r.steps[i].gate)
+			}
+		}
+	}
+	return gates
+}
+
+// applyLimits puts the snapshot's limits in force, without forgetting what clients have done.
+func (g *Gateway) applyLimits(s *snapshot) {
+	for _, r := range s.routes {
+		if e := r.config.Limits.Errors; e != nil {
+			g.must(r.errors.SetPolicy(admit.Policy{Name: r.name + "-errors", Errors: e.Count, Window: e.Window, Block: e.Block}))
+		}
+		if q := r.config.Limits.Requests; q != nil {
+			g.must(r.rates.SetPolicy(admit.RatePolicy{Name: r.name, Requests: q.Rate.Count, Per: q.Rate.Per, Burst: q.Burst}))
+		}
+	}
+	if c := s.config.Clients; c != nil {
+		g.must(g.guesses.SetPolicy(admit.GuessPolicy{Misses: c.Guessing.Failures, Window: c.Guessing.Window, Block: c.Guessing.Block}))
+	}
+}
+
+// must reports a policy that the configuration should not have let through; the old one stays in force.
+func (g *Gateway) must(err error) {
+	if err != nil {
+		g.log.Error("BUG: a limit was not applied", "error", err)
+	}
+}
+
+// pool returns the running pool of u's configuration, or a new one. It is held until let go.
+func (g *Gateway) pool(u *config.Upstream) (*pool, error) {
+	o := upstream.Options{
+		Name: u.Name, Address: u.URL.Address(),
+		ConnectTimeout: u.Timeouts.Connect, HeadTimeout: u.Timeouts.ResponseHead, IdleBodyTimeout: u.Timeouts.IdleBody,
+		IdleTimeout: u.Timeouts.IdleConnection, MaxConnections: u.Limits.Connections, MaxIdle: u.Limits.IdleConnections,
+		MaxHead: int(u.Limits.Head),
+	}
+	b, err := json.Marshal(o)
+	if err != nil {
+		panic("BUG: pool: " + err.Error())
+	}
+	key := string(b)
+	if u.URL.TLS() {
+		var files string
+		if o.TLS, files, err = clientTLS(u); err != nil {
+			return nil, err
+		}
+		key += files
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.pools[key]
+	if p == nil {
+		p = &pool{key: key, upstream: upstream.New(o)}
+		g.pools[key] = p
+	}
+	p.holders++
+	return p, nil
+}
+
+// clientTLS returns how u is spoken to over TLS, and a text that changes with anything that it is made of.
+func clientTLS(u *config.Upstream) (*tls.Config, string, error) {
+	c := &tls.Config{ServerName: u.URL.Host, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	digest := sha256.New()
+	t := u.TLS
+	if t == nil {
+		return c, "tls", nil
+	}
+	fmt.Fprintf(digest, "%q %q", t.ServerName, t.MinVersion)
+	if t.ServerName != "" {
+		c.ServerName = t.ServerName
+	}
+	if t.MinVersion == "1.3" {
+		c.MinVersion = tls.VersionTLS13
+	}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, "", err
+		}
+		digest.Write(pem)
+		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, "", fmt.Errorf("file %q: expected certificates in PEM", t.CA)
+		}
+	}
+	if t.Certificate != "" {
+		pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+		if err != nil {
+			return nil, "", err
+		}
+		c.Certificates = []tls.Certificate{pair}
+		for _, der := range pair.Certificate {
+			digest.Write(der)
+		}
+	}
+	return c, fmt.Sprintf("tls %x", digest.Sum(nil)), nil
+}
+
+// free lets go of what s holds.
+func (g *Gateway) free(s *snapshot) {
+	for _, p := range s.plugins {
+		p.Release()
+	}
+	var unused []*pool
+	g.mu.Lock()
+	for _, p := range s.pools {
+		if p.holders--; p.holders == 0 {
+			delete(g.pools, p.key)
+			unused = append(unused, p)
+		}
+	}
+	g.mu.Unlock()
+	for _, p := range unused {
+		p.upstream.Close()
+	}
+}
