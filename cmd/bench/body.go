@@ -179,9 +179,9 @@ func (u *bodyUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == chunkedPath:
 		_, _ = io.Copy(w, newPattern(u.size))
 	case r.URL.Query().Has(droppedParam):
-		_, _ = w.Write(bodyPresent)
+		_, _ = w.Write(mediaPresent.body)
 	default:
-		_, _ = w.Write(bodyDropped)
+		_, _ = w.Write(mediaDropped.body)
 	}
 }
 

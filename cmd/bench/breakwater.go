@@ -163,7 +163,7 @@ func breakwaterConfig(at placed, upstream netip.AddrPort, guests []guest, v vari
 		b.WriteString("    steps:\n")
 		step(&b, v, "drop", "drop-query-param", dropGate, "{parameters: ["+droppedParam+"]}")
 		if !v.noClassify {
-			step(&b, v, "classify", "classify-partner", classifyGate, "{}")
+			step(&b, v, "classify", "classify-partner", classifyGate, "{parameters: ["+droppedParam+"]}")
 		}
 	}
 	if !v.noLimits {

@@ -219,7 +219,7 @@ func takeTurn(ctx context.Context, e *env, r *running, conns int, d time.Duratio
 	if err != nil {
 		return turn{}, err
 	}
-	g, err := newGenerator(r.addr, conns, r.body())
+	g, err := newGenerator(r.addr, conns, r.drops)
 	if err != nil {
 		return turn{}, err
 	}

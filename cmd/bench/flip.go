@@ -204,7 +204,7 @@ func (w *watcher) stop() {
 
 func (w *watcher) run() {
 	defer close(w.done)
-	request := mediaRequest(0, 0)
+	request := mediaRequest(0, 0, false)
 	buf := make([]byte, 4<<10)
 	last, lastSent := true, time.Time{} // the gateway begins with the parameter dropped
 	for {
@@ -236,11 +236,11 @@ func (w *watcher) askOnce(request, buf []byte) (dropped bool, err error) {
 			return false, err
 		}
 		n += k
-		dropped, err := checkResponse(buf[:n], bodyDropped)
+		dropped, err := checkResponse(buf[:n], &mediaDropped)
 		if err == nil && dropped {
 			return true, nil
 		}
-		present, err2 := checkResponse(buf[:n], bodyPresent)
+		present, err2 := checkResponse(buf[:n], &mediaPresent)
 		if err2 == nil && present {
 			return false, nil
 		}

@@ -24,9 +24,9 @@ func switchable(t *testing.T) (addr netip.AddrPort, drop *atomic.Bool) {
 	drop.Store(true)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if drop.Load() {
-			_, _ = w.Write(bodyDropped)
+			_, _ = w.Write(mediaDropped.body)
 		} else {
-			_, _ = w.Write(bodyPresent)
+			_, _ = w.Write(mediaPresent.body)
 		}
 	}))
 	t.Cleanup(server.Close)

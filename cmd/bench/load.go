@@ -18,28 +18,38 @@ import (
 type generator struct {
 	poll  *poller
 	conns []loadConn
-	idle  []int  // connections without a request, the one idle for longest first
-	want  []byte // the body of every response
-	open  int    // requests on their way
-	done  int    // responses seen, all of them right
+	idle  []int // connections without a request, the one idle for longest first
+	open  int   // requests on their way
+	done  int   // responses seen, all of them right
 	took  []time.Duration
 }
 
 // A loadConn is one client of the subject.
 type loadConn struct {
 	fd       int
-	requests [][]byte  // sent in turn
-	next     int       //
-	due      time.Time // when the request on its way was due; its latency counts from there
+	requests []loadRequest // sent in turn
+	next     int
+	want     *answer   // to the request on its way
+	due      time.Time // when that was due; its latency counts from there
 	buf      [4 << 10]byte
 	n        int // bytes of the response so far
 }
 
-// requestsPerConn is how many different requests a connection sends in turn, so that no subject sees one path only.
+type loadRequest struct {
+	bytes []byte
+	want  *answer
+}
+
+// requestsPerConn is how many different requests a connection sends in turn, so that no subject sees one path only. The
+// last of them fails: a share of failures that a bad day brings, for which a gateway has to read the body.
 const requestsPerConn = 16
 
 // mediaRequest is the request of the incident, as a tenant's client sends it.
-func mediaRequest(client, media int) []byte {
+func mediaRequest(client, media int, fails bool) []byte {
+	id := 2621233374840000 + media
+	if fails {
+		id += 7000000000000000
+	}
 	return fmt.Appendf(nil, "GET /%d?%s=%d HTTP/1.1\r\n"+
 		"Host: waba.example\r\n"+
 		"D360-API-KEY: %s\r\n"+
@@ -47,7 +57,7 @@ func mediaRequest(client, media int) []byte {
 		"Accept: application/json\r\n"+
 		"Accept-Language: en-GB,en;q=0.8\r\n"+
 		"X-Correlation-Id: 7f3c2a10-5a1e-4b7e-9c55-%012d\r\n"+
-		"\r\n", 2621233374840000+media, droppedParam, phoneNumberID(client), clientKey(client), media)
+		"\r\n", id, droppedParam, phoneNumberID(client), clientKey(client), media)
 }
 
 // clientKey is the API key of the bench's tenant.
@@ -55,13 +65,13 @@ func clientKey(client int) string { return fmt.Sprintf("bench-key-%04d-012345678
 
 func phoneNumberID(client int) int { return 106540352242000 + client }
 
-// newGenerator connects to a subject. Each response's body must be want.
-func newGenerator(addr netip.AddrPort, conns int, want []byte) (*generator, error) {
+// newGenerator connects to a subject that drops the parameter or doesn't.
+func newGenerator(addr netip.AddrPort, conns int, drops bool) (*generator, error) {
 	poll, err := newPoller()
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{poll: poll, want: want, conns: make([]loadConn, 0, conns)}
+	g := &generator{poll: poll, conns: make([]loadConn, 0, conns)}
 	for i := range conns {
 		fd, err := dial(addr)
 		if err != nil {
@@ -70,7 +80,8 @@ func newGenerator(addr netip.AddrPort, conns int, want []byte) (*generator, erro
 		}
 		c := loadConn{fd: fd}
 		for j := range requestsPerConn {
-			c.requests = append(c.requests, mediaRequest(i%benchClients, i*requestsPerConn+j))
+			fails := j == requestsPerConn-1
+			c.requests = append(c.requests, loadRequest{mediaRequest(i%benchClients, i*requestsPerConn+j, fails), answerTo(fails, !drops)})
 		}
 		g.conns = append(g.conns, c)
 		g.idle = append(g.idle, i)
@@ -175,11 +186,11 @@ func (g *generator) send(due time.Time) error {
 	i := g.idle[0]
 	g.idle = g.idle[:copy(g.idle, g.idle[1:])]
 	c := &g.conns[i]
-	c.due = due
-	request := c.requests[c.next]
+	request := &c.requests[c.next]
 	c.next = (c.next + 1) % len(c.requests)
+	c.due, c.want = due, request.want
 	g.open++
-	return writeAll(c.fd, request)
+	return writeAll(c.fd, request.bytes)
 }
 
 // receive waits for responses and takes in those that have come.
@@ -196,7 +207,7 @@ func (g *generator) receive(wait time.Duration) error {
 			return fmt.Errorf("%w after %d bytes of a response: %q", err, c.n, c.buf[:c.n])
 		}
 		c.n += n
-		whole, err := checkResponse(c.buf[:c.n], g.want)
+		whole, err := checkResponse(c.buf[:c.n], c.want)
 		if err != nil {
 			return err
 		}
@@ -215,23 +226,24 @@ func (g *generator) receive(wait time.Duration) error {
 	return nil
 }
 
-// checkResponse says whether a response is whole. An error is a response that can't become right: its status isn't 200
-// or its body isn't want, framed by its length.
-func checkResponse(b, want []byte) (whole bool, err error) {
-	const status = "HTTP/1.1 200 "
-	if n := min(len(b), len(status)); string(b[:n]) != status[:n] {
-		return false, fmt.Errorf("response %.300q: expected status 200", b)
+// checkResponse says whether a response is whole. An error is a response that can't become right: its status or its body,
+// which must be framed by its length, isn't the wanted one.
+func checkResponse(b []byte, want *answer) (whole bool, err error) {
+	const version = "HTTP/1.1 "
+	status := b[min(len(b), len(version)):]
+	if !strings.HasPrefix(version, string(b[:len(b)-len(status)])) || string(status[:min(len(status), 4)]) != want.status[:min(len(status), 4)] {
+		return false, fmt.Errorf("response %.400q: expected status %s", b, want.status)
 	}
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {
 		return false, nil
 	}
 	body := b[end+4:]
-	if len(body) < len(want) && bytes.HasPrefix(want, body) {
+	if len(body) < len(want.body) && bytes.HasPrefix(want.body, body) {
 		return false, nil
 	}
-	if !bytes.Equal(body, want) {
-		return false, fmt.Errorf("response body %.400q after head %q: expected %q", body, b[:end], want)
+	if !bytes.Equal(body, want.body) {
+		return false, fmt.Errorf("response body %.400q after head %q: expected %q", body, b[:end], want.body)
 	}
 	return true, nil
 }

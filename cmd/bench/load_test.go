@@ -56,7 +56,7 @@ func TestPacer(t *testing.T) {
 }
 
 func TestCheckResponse(t *testing.T) {
-	want := []byte("0123456789")
+	want := &answer{"200 OK", []byte("0123456789")}
 	for _, tt := range []struct {
 		name, response string
 		whole          bool
@@ -68,6 +68,7 @@ func TestCheckResponse(t *testing.T) {
 		{"a part of the body", "HTTP/1.1 200 OK\r\nA: b\r\n\r\n01234", false, ""},
 		{"head and body", "HTTP/1.1 200 OK\r\nA: b\r\n\r\n0123456789", true, ""},
 		{"another status", "HTTP/1.1 502 Bad Gateway\r\n\r\n0123456789", false, "expected status 200"},
+		{"another version", "HTTP/1.0 200 OK\r\n\r\n0123456789", false, "expected status 200"},
 		{"another status, seen early", "HTTP/1.1 4", false, "expected status 200"},
 		{"another body", "HTTP/1.1 200 OK\r\n\r\n0123x56789", false, "expected"},
 		{"another body, seen early", "HTTP/1.1 200 OK\r\n\r\n0x", false, "expected"},
@@ -161,7 +162,7 @@ func TestGeneratorReportsAClosedConnection(t *testing.T) {
 		_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\n"))
 		_ = conn.Close()
 	}()
-	g, err := newGenerator(listener.Addr().(*net.TCPAddr).AddrPort(), 1, bodyDropped)
+	g, err := newGenerator(listener.Addr().(*net.TCPAddr).AddrPort(), 1, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestGeneratorReportsAClosedConnection(t *testing.T) {
 
 func TestGeneratorEndsWhenTold(t *testing.T) {
 	addr := startUpstream(t)
-	g, err := newGenerator(addr, 2, bodyPresent)
+	g, err := newGenerator(addr, 2, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,9 +190,9 @@ func TestGeneratorEndsWhenTold(t *testing.T) {
 func TestUpstream(t *testing.T) {
 	addr := startUpstream(t)
 	for _, tt := range []struct{ name, target, body string }{
-		{"with the parameter", "/1?phone_number_id=2", string(bodyPresent)},
-		{"with the parameter among others", "/1?a=b&phone_number_id=2", string(bodyPresent)},
-		{"without a query", "/1", string(bodyDropped)},
+		{"with the parameter", "/1?phone_number_id=2", string(mediaPresent.body)},
+		{"with the parameter among others", "/1?a=b&phone_number_id=2", string(mediaPresent.body)},
+		{"without a query", "/1", string(mediaDropped.body)},
 		{"counts aren't counted", countsPath, `{"requests":3,"with_param":2}`},
 		{"counts again", countsPath, `{"requests":3,"with_param":2}`},
 	} {
@@ -200,7 +201,11 @@ func TestUpstream(t *testing.T) {
 			t.Errorf("%s: GET %s = %q, %v; want %q", tt.name, tt.target, got, err, tt.body)
 		}
 	}
-	if len(bodyPresent) != 300 || len(bodyDropped) != 300 {
-		t.Errorf("bodies of %d and %d bytes, want 300", len(bodyPresent), len(bodyDropped))
+	if len(mediaPresent.body) != 300 || len(mediaDropped.body) != 300 {
+		t.Errorf("bodies of %d and %d bytes, want 300", len(mediaPresent.body), len(mediaDropped.body))
+	}
+	_, err := ask(addr, "/v23.0/9?phone_number_id=2", readyPatience)
+	if err == nil || !strings.Contains(err.Error(), "500 Internal Server Error") || !strings.Contains(err.Error(), "A-present") {
+		t.Errorf("a media that fails: %v, want a 500 that says present", err)
 	}
 }

@@ -10,7 +10,7 @@
 //
 // A subject is a process of its own on loopback. A round gives each subject one turn, in a new order each time; what is
 // reported is the median over the rounds, and ratios are taken within a round, so that a slow minute of the machine
-// hits all alike. Every response is compared with the expected bytes, and the upstream's counts must show that a
+// hits all alike. One request in sixteen fails, as a gateway that classifies has to earn its place. Every response is compared with the expected bytes, and the upstream's counts must show that a
 // subject that has to drop the query parameter dropped it: a wrong answer is a failed run, not a fast one.
 //
 // Where to read on: subjects.go says what is compared, load.go is the load generator, cpu.go says what a request cost.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -107,9 +108,9 @@ func launch(ctx context.Context, e *env, s subject) (*running, error) {
 		return r, nil
 	}
 	err = p.waitReady(ctx, func() error {
-		body, err := askRaw(addr, mediaRequest(0, 0), readyPatience)
-		if err == nil && string(body) != string(r.body()) {
-			err = fmt.Errorf("body %q: expected %q", body, r.body())
+		body, err := askRaw(addr, mediaRequest(0, 0, false), readyPatience)
+		if want := answerTo(false, !r.drops).body; err == nil && !bytes.Equal(body, want) {
+			err = fmt.Errorf("body %q: expected %q", body, want)
 		}
 		return err
 	})
@@ -118,14 +119,6 @@ func launch(ctx context.Context, e *env, s subject) (*running, error) {
 		return nil, err
 	}
 	return r, nil
-}
-
-// body is what every response of the subject must carry.
-func (r *running) body() []byte {
-	if r.drops {
-		return bodyDropped
-	}
-	return bodyPresent
 }
 
 func (r *running) stop() {

@@ -14,18 +14,39 @@ import (
 	"syscall"
 )
 
-// The upstream answers every GET with the same 300 bytes in a few microseconds, so that it neither limits nor blurs what
-// is measured before it. One word of the body says whether the query parameter arrived: the load generator checks with
+// The upstream answers a GET with one of four fixed responses in a few microseconds, so that it neither limits nor blurs what
+// is measured before it. One word of each body says whether the query parameter arrived: the load generator checks with
 // every response that the subject did its job, and bench flip sees a flip by it. It counts both, too.
 
 // droppedParam is the query parameter of the incident, which the subjects drop.
 const droppedParam = "phone_number_id"
 
-// The two bodies. They differ in one word of the same length.
+// An answer is a response that the upstream gives and a client has to get.
+type answer struct {
+	status string
+	body   []byte
+}
+
+// The answers come in pairs that differ in one word of the same length. A failure is one that the partner blames itself for,
+// so that a classifying gateway has something to read and no client is turned away for it.
 var (
-	bodyPresent = mediaBody("present")
-	bodyDropped = mediaBody("dropped")
+	mediaPresent   = answer{"200 OK", mediaBody("present")}
+	mediaDropped   = answer{"200 OK", mediaBody("dropped")}
+	failurePresent = answer{"500 Internal Server Error", failureBody("present")}
+	failureDropped = answer{"500 Internal Server Error", failureBody("dropped")}
 )
+
+func answerTo(fails, present bool) *answer {
+	switch {
+	case fails && present:
+		return &failurePresent
+	case fails:
+		return &failureDropped
+	case present:
+		return &mediaPresent
+	}
+	return &mediaDropped
+}
 
 // mediaBody is what the partner answers to a media request, padded to 300 bytes.
 func mediaBody(param string) []byte {
@@ -37,18 +58,28 @@ func mediaBody(param string) []byte {
 	return []byte(head + strings.Repeat("0", size-len(head)-len(tail)) + tail)
 }
 
-// mediaResponse is the whole response, with fields such as the partner sends.
-func mediaResponse(body []byte) []byte {
-	return []byte("HTTP/1.1 200 OK\r\n" +
+// failureBody is the partner's envelope of an error of its own.
+func failureBody(param string) []byte {
+	return []byte(`{"error":{"message":"(#2) Service temporarily unavailable","type":"OAuthException","code":2,` +
+		`"is_transient":true,"error_data":{"messaging_product":"whatsapp","details":"Try again later."},` +
+		`"fbtrace_id":"A-` + param + `"}}`)
+}
+
+// response is the whole answer, with fields such as the partner sends.
+func (a *answer) response() []byte {
+	return []byte("HTTP/1.1 " + a.status + "\r\n" +
 		"Content-Type: application/json; charset=UTF-8\r\n" +
-		"Content-Length: " + strconv.Itoa(len(body)) + "\r\n" +
+		"Content-Length: " + strconv.Itoa(len(a.body)) + "\r\n" +
 		"Date: Tue, 20 Jan 2026 12:20:00 GMT\r\n" +
 		"Cache-Control: private, no-cache, no-store, must-revalidate\r\n" +
 		"facebook-api-version: v23.0\r\n" +
 		"x-fb-rev: 1019544279\r\n" +
 		"x-app-usage: {\"call_count\":0,\"total_cputime\":0,\"total_time\":0}\r\n" +
-		"\r\n" + string(body))
+		"\r\n" + string(a.body))
 }
+
+// failingMedia begins the last segment of a path whose media can't be had; see mediaRequest.
+var failingMedia = []byte("/9")
 
 // countsPath is answered with the upstream's counts instead; it isn't counted itself.
 const countsPath = "/-/bench/counts"
@@ -85,8 +116,7 @@ type upstream struct {
 	listener int
 	conns    map[int]*upstreamConn // by descriptor
 	counts   counts
-	present  []byte
-	dropped  []byte
+	answers  map[*answer][]byte // whole responses
 }
 
 type upstreamConn struct {
@@ -102,13 +132,11 @@ func newUpstream(listener int) (*upstream, error) {
 	if err := poll.add(listener, listener); err != nil {
 		return nil, err
 	}
-	return &upstream{
-		poll:     poll,
-		listener: listener,
-		conns:    make(map[int]*upstreamConn),
-		present:  mediaResponse(bodyPresent),
-		dropped:  mediaResponse(bodyDropped),
-	}, nil
+	u := &upstream{poll: poll, listener: listener, conns: make(map[int]*upstreamConn), answers: make(map[*answer][]byte)}
+	for _, a := range []*answer{&mediaPresent, &mediaDropped, &failurePresent, &failureDropped} {
+		u.answers[a] = a.response()
+	}
+	return u, nil
 }
 
 func (u *upstream) serve() error {
@@ -193,9 +221,9 @@ func (u *upstream) respond(head []byte) ([]byte, error) {
 		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text), err
 	}
 	u.counts.Requests++
-	if bytes.Contains(target, []byte(droppedParam+"=")) {
+	present := bytes.Contains(target, []byte(droppedParam+"="))
+	if present {
 		u.counts.WithParam++
-		return u.present, nil
 	}
-	return u.dropped, nil
+	return u.answers[answerTo(bytes.Contains(target, failingMedia), present)], nil
 }
