@@ -121,6 +121,9 @@ func TestParseLength(t *testing.T) {
 		{"a list with a wrong member", "5, x", no},
 		{"a list with a signed member", "5, +5", no},
 		{"a list with an overflowing member", "5, 18446744073709551621", no},
+		{"none repeated in a list", "0, 0", 0},
+		{"none and then some in a list", "0, 5", no},
+		{"none and then one in a list", "0, 1", no},
 		{"a list of nothing", ",", no},
 		{"a list with empty members (9110 5.6.1)", ", 5,", 5},
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -157,6 +158,19 @@ func TestChunkReader(t *testing.T) {
 		}
 		if got.err == "" && got.used != len(test.bytes) {
 			t.Errorf("%s: %q: used %d of %d bytes", test.name, test.bytes, got.used, len(test.bytes))
+		}
+	}
+}
+
+// Every digit of a chunk size counts as what it is (9112 7.1: HEXDIG, which has no case).
+func TestChunkSizes(t *testing.T) {
+	for n := range 0x1ff {
+		for _, form := range []string{"%x\r\n", "%X\r\n"} {
+			var r ChunkReader
+			content := strings.Repeat("x", n+1)
+			if got := dechunk(t, &r, fmt.Appendf(nil, form, n+1), []byte(content+"\r\n0\r\n\r\n")); !got.done || len(got.content) != n+1 {
+				t.Errorf("size %x as %q: %d bytes, error %q", n+1, form, len(got.content), got.err)
+			}
 		}
 	}
 }
