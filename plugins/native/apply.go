@@ -9,8 +9,8 @@ import (
 	"github.com/breakwater-gateway/breakwater/sdk/abi"
 )
 
-// apply makes the changes of a checked list, all or none as far as it goes. Bodies come after everything else and the answer
-// last: a body cannot be put back.
+// apply makes the changes of a checked list, all or none as far as it goes. Bodies come after everything else, because a body
+// cannot be put back, and an answer after what it consists of.
 func apply(p abi.Phase, list []byte, x engine.Exchange, u *undo) (answered bool, err error) {
 	u.list, u.notes = u.list[:0], u.notes[:0]
 	bodies, answer := false, 0
@@ -28,6 +28,7 @@ func apply(p abi.Phase, list []byte, x engine.Exchange, u *undo) (answered bool,
 			u.note(x, &mu) // a change alone needs no note: refused, it has changed nothing
 		}
 		if err := change(x, &mu); err != nil {
+			u.forget(mu.Offset)
 			return false, refused(&mu, err, u.takeBack(x))
 		}
 	}
@@ -45,7 +46,7 @@ func apply(p abi.Phase, list []byte, x engine.Exchange, u *undo) (answered bool,
 		return false, nil
 	}
 	if err := x.Answer(answer); err != nil {
-		mu = abi.Mutation{Kind: abi.KindAnswer, Status: answer, Offset: len(list) - 8}
+		mu = abi.Mutation{Kind: abi.KindAnswer, Status: answer}
 		return false, refused(&mu, err, u.takeBack(x))
 	}
 	return true, nil
@@ -111,13 +112,21 @@ type undo struct {
 }
 
 type note struct {
+	of    int       // offset of the change that it takes back
 	at    int       // where it begins in the list; it ends where the next one begins
 	phase abi.Phase // that reads it
 }
 
+// forget drops the note of a change that was refused: it changed nothing.
+func (u *undo) forget(offset int) {
+	if n := len(u.notes) - 1; n >= 0 && u.notes[n].of == offset {
+		u.list, u.notes = u.list[:u.notes[n].at], u.notes[:n]
+	}
+}
+
 // note remembers what mu is about to replace.
 func (u *undo) note(x engine.Exchange, mu *abi.Mutation) {
-	n := note{at: len(u.list), phase: abi.PhaseRequest}
+	n := note{of: mu.Offset, at: len(u.list), phase: abi.PhaseRequest}
 	switch mu.Kind {
 	case abi.KindSetURI:
 		u.list = abi.AppendSetURI(u.list, x.URI())
