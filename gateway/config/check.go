@@ -61,7 +61,7 @@ func (a *Admin) check(d *decoder) {
 			"expected a loopback address such as %q", "127.0.0.1:9090"))
 	case !a.Example && !a.Has("example") && len(a.Tokens) == 0 && !a.Has("tokens"):
 		d.load.complain(newError(a.Pos, "admin", "expected at least one of tokens, or example: true on a loopback address"))
-	case !a.Example && len(a.Tokens) == 0 && a.At("tokens") != a.Pos:
+	case !a.Example && a.Tokens != nil && len(a.Tokens) == 0:
 		d.load.complain(a.Errorf("tokens", "expected at least one token"))
 	}
 	unique(d.load, "token", a.Tokens, func(t *Token) (string, *Element, string) { return t.Name, &t.Element, "name" })
@@ -124,17 +124,17 @@ func (r *Route) check(d *decoder) {
 	}
 	try("host", route.Entry[struct{}]{Path: "/", Host: r.Host})
 	for i, m := range r.Methods {
-		if m != "" || r.Has("methods") {
+		if m != "" {
 			try(indexed("methods", i), route.Entry[struct{}]{Path: "/", Methods: []string{m}})
 		}
 		if i > 0 && m != "" && slices.Contains(r.Methods[:i], m) {
 			d.load.complain(newError(r.At(indexed("methods", i)), r.where, "method %s: listed twice", quote(m)))
 		}
 	}
-	if r.Has("methods") && r.Methods != nil && len(r.Methods) == 0 {
+	if r.Methods != nil && len(r.Methods) == 0 {
 		d.load.complain(r.Errorf("methods", "expected at least one method; leave the key out for any"))
 	}
-	if r.Path != "" || r.Has("path") {
+	if r.Path != "" {
 		try("path", route.Entry[struct{}]{Path: r.Path})
 	}
 	unique(d.load, "step of this route", r.Steps, func(s *Step) (string, *Element, string) { return s.Name, &s.Element, "name" })

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -47,33 +48,31 @@ func (d *decoder) wrong(n *node, e *Element, key string, secret bool, format str
 	if n.kind == refused {
 		return
 	}
-	what := key
-	if scalar := n.kind == boolean || n.kind == number || n.kind == text; scalar && !secret {
-		what = strings.TrimPrefix(key+" "+quote(n.text), " ")
-	}
 	x := newError(n.pos, e.where, format, args...)
-	x.What = what
+	x.What = key
+	switch scalar := n.kind == boolean || n.kind == number || n.kind == text; {
+	case scalar && secret:
+		x.Text += " (the value is not shown)"
+	case scalar:
+		x.What = strings.TrimPrefix(key+" "+quote(n.text), " ")
+	}
 	d.load.complain(x)
 }
 
 // found is how an error calls a value of the wrong kind.
 func (n *node) found() string {
-	switch n.kind {
-	case null:
+	if n.kind == null {
 		return "it is empty"
-	case mapping, list:
-		return "found " + n.kind.String()
-	default:
-		return "found " + n.kind.String()
 	}
+	return "found " + n.kind.String()
 }
 
-// section reads n into the struct v, which embeds an Element.
-func (d *decoder) section(n *node, v reflect.Value, e *Element, where, key string) {
+// section reads n, which key has in e, into the struct v, which embeds an Element.
+func (d *decoder) section(n *node, v reflect.Value, e *Element, where, key string, secret bool) {
 	self := elementOf(v)
 	self.Pos, self.where, self.keys = n.pos, where, map[string]Pos{}
 	if n.kind != mapping {
-		d.wrong(n, e, key, true, "expected a mapping, %s", n.found())
+		d.wrong(n, e, key, secret, "expected a mapping, %s", n.found())
 		self.Pos = e.At(key)
 		d.defaults(v, self)
 		return
@@ -217,7 +216,7 @@ func (d *decoder) value(n *node, v reflect.Value, e *Element, key string, tag re
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(n, v.Elem(), e, key, tag)
 	case reflect.Struct:
-		d.section(n, v, e, e.inside(key), key)
+		d.section(n, v, e, e.inside(key), key, secret)
 	case reflect.Slice:
 		d.list(n, v, e, key, tag)
 	default:
@@ -242,7 +241,7 @@ func (d *decoder) list(n *node, v reflect.Value, e *Element, key string, tag ref
 				where += " " + quote(name)
 			}
 			e.keys[k] = item.pos
-			d.section(item, elem.Elem(), e, where, k)
+			d.section(item, elem.Elem(), e, where, k, tag.Get("secret") != "")
 			continue
 		}
 		e.keys[k] = item.pos
@@ -266,15 +265,28 @@ func (d *decoder) scalar(n *node, e *Element, key string, t reflect.Type, tag re
 		return true
 	}
 	hint := ""
-	if n.kind == boolean {
+	if n.kind == boolean && tag.Get("oneof") == "" {
 		hint = "; put quotes around it if it is meant as text"
 	}
 	d.wrong(n, e, key, tag.Get("secret") != "", "expected %s, %s%s", expected(t, tag), n.found(), hint)
 	return false
 }
 
-// text checks n against the tags of a string field.
+// text checks n against the tags of a string field:
+//
+//	is:"name"           a name for metrics, logs and command lines
+//	is:"field"          the name of a header field
+//	is:"file"           the path of a file
+//	is:"existing file"  the same, and it must be there
+//	is:"output"         the path of a file, or "-"
+//
+// The field is set even if its value is wrong, so that nothing that refers to it is wrong as well.
 func (d *decoder) text(n *node, p *string, e *Element, key string, tag reflect.StructTag) {
+	*p = n.text
+	if n.text == "" {
+		d.wrong(n, e, key, false, "expected %s", expected(reflect.TypeFor[string](), tag))
+		return
+	}
 	if words := strings.Fields(tag.Get("oneof")); len(words) > 0 && !slices.Contains(words, n.text) {
 		d.wrong(n, e, key, false, "expected %s%s", join(words, "or"), suggest(n.text, words))
 		return
@@ -286,40 +298,33 @@ func (d *decoder) text(n *node, p *string, e *Element, key string, tag reflect.S
 		err = checkName(n.text)
 	case "field":
 		err = checkFieldName(n.text)
-	case "file", "existing file":
-		if n.text == "" || strings.ContainsRune(n.text, 0) {
-			d.wrong(n, e, key, false, "expected the path of a file")
-			return
+	case "file":
+		*p, err = d.path(n.text)
+	case "existing file":
+		if *p, err = d.path(n.text); err == nil {
+			err = d.load.exists(*p)
 		}
-		*p = d.path(n.text)
-		if is == "existing file" {
-			if err := d.load.exists(*p); err != nil {
-				d.wrong(n, e, key, false, "%w", err)
-			}
-		}
-		return
 	case "output":
-		*p = n.text
 		if n.text != "-" {
-			*p = d.path(n.text)
+			*p, err = d.path(n.text)
 		}
-		return
 	default:
 		panic("BUG: unknown tag is:" + is)
 	}
 	if err != nil {
-		d.wrong(n, e, key, tag.Get("secret") != "", "%w", err)
-		return
+		d.wrong(n, e, key, false, "%w", err)
 	}
-	*p = n.text
 }
 
 // path is the file that an operator means: relative to the file that names it.
-func (d *decoder) path(name string) string {
-	if filepath.IsAbs(name) {
-		return filepath.Clean(name)
+func (d *decoder) path(name string) (string, error) {
+	if strings.ContainsRune(name, 0) {
+		return "", errors.New("expected the path of a file")
 	}
-	return filepath.Join(d.dir, name)
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name), nil
+	}
+	return filepath.Join(d.dir, name), nil
 }
 
 // inRange checks a number, a duration or a size against the tags min and max.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 )
 
@@ -52,7 +51,7 @@ func (l *loading) finish(path string, data []byte, opts *LoadOptions) (*Config, 
 	c := &Config{}
 	if root := parseTree(path, data, l.complain); root != nil {
 		d := &decoder{dir: filepath.Dir(path), opts: o, load: l}
-		d.section(root, reflect.ValueOf(c).Elem(), &Element{Pos: root.pos}, "", "")
+		d.section(root, valueOf(c), &Element{Pos: root.pos}, "", "", false)
 		if c.Clients != nil && c.Clients.File != "" {
 			l.clients(c.Clients, o)
 		}
@@ -82,7 +81,7 @@ func (l *loading) clients(c *Clients, o LoadOptions) {
 	}
 	var f clientsFile
 	d := &decoder{dir: filepath.Dir(c.File), opts: o, load: l}
-	d.section(root, reflect.ValueOf(&f).Elem(), &Element{Pos: root.pos}, "", "")
+	d.section(root, valueOf(&f), &Element{Pos: root.pos}, "", "", true)
 	c.List = f.Clients
 }
 

@@ -27,14 +27,12 @@ func (l *loading) refer(c *Config) {
 		known = c.Clients.known()
 	}
 	for _, r := range c.Routes {
-		r.To = find(l, &r.Element, "upstream", r.Upstream, c.Upstreams, func(u *Upstream) string { return u.Name })
+		// A section that could not be read at all has been complained about; what refers to it may be right.
+		r.To = find(l, &r.Element, "upstream", r.Upstream, c.Upstreams, c.Upstreams == nil, func(u *Upstream) string { return u.Name })
 		for _, s := range r.Steps {
-			s.Use = find(l, &s.Element, "plugin", s.Plugin, c.Plugins, func(p *Plugin) string { return p.Name })
+			s.Use = find(l, &s.Element, "plugin", s.Plugin, c.Plugins, c.Plugins == nil && c.Has("plugins"), func(p *Plugin) string { return p.Name })
 			if s.Gate != nil && c.Flags == nil && !c.Has("flags") {
 				l.complain(s.Errorf("gate", "there are no flags: expected a section flags that says where they come from"))
-			}
-			if s.Gate != nil && s.Gate.Flag == "" && s.Gate.Has("flag") {
-				l.complain(s.Gate.Errorf("flag", "expected the key of a flag"))
 			}
 		}
 		if r.Inject != nil {
@@ -142,9 +140,9 @@ func (l *loading) templates(c *Config, r *Route, known whatIsKnown) {
 	}
 }
 
-// find returns what a reference leads to.
-func find[T any](l *loading, e *Element, what, name string, all []*T, nameOf func(*T) string) *T {
-	if name == "" {
+// find returns what a reference leads to. With unread set it cannot be known.
+func find[T any](l *loading, e *Element, what, name string, all []*T, unread bool, nameOf func(*T) string) *T {
+	if name == "" || unread {
 		return nil
 	}
 	names := make([]string, 0, len(all))

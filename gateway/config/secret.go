@@ -67,11 +67,11 @@ func (s *Secrets) read(d *decoder, n *node, e *Element, key string) {
 // resolve reads the secret that a reference leads to. No complaint shows any part of it.
 func (d *decoder) resolve(n *node, e *Element, key string) (Secret, bool) {
 	if n.kind != mapping {
-		d.wrong(n, e, key, true, "expected {file: PATH} or {env: NAME}: a secret is never written here (the value is not shown)")
+		d.wrong(n, e, key, true, "expected {file: PATH} or {env: NAME}: a secret is never written here")
 		return Secret{}, false
 	}
 	var ref secretRef
-	d.section(n, valueOf(&ref), e, e.inside(key), key)
+	d.section(n, valueOf(&ref), e, e.inside(key), key, true)
 	var value string
 	switch {
 	case ref.Has("file") && ref.Has("env"):

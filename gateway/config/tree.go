@@ -12,7 +12,9 @@ import (
 )
 
 const (
-	maxFile  = 16 << 20 // of a file; 100,000 clients are about 14 MB
+	maxFile  = 32 << 20 // of a file; 100,000 clients are about 20 MB
+	maxLine  = 64 << 10 // of a line: the reader's time grows with the square of some
+	maxKeys  = 10_000   // of a mapping in block style, for the same reason
 	maxDepth = 32       // of nesting; the schema itself needs 8
 )
 
@@ -63,6 +65,13 @@ func parseTree(file string, data []byte, complain func(*Error)) *node {
 	if line, column, ok := badText(data); !ok {
 		complain(newError(at(line, column), "", "expected UTF-8 text without control characters"))
 		return nil
+	}
+	number := 0
+	for line := range bytes.Lines(data) {
+		if number++; len(line) > maxLine {
+			complain(newError(at(number, 1), "", "the line has more than %d KiB", maxLine>>10))
+			return nil
+		}
 	}
 	t := &tree{file: file, complain: complain}
 	root, err := t.parse(string(data))
@@ -148,8 +157,9 @@ func (t *tree) syntaxError(err error) *Error {
 
 // refuse complains about what we do not take of YAML. What it returns makes reading on impossible.
 func (t *tree) refuse(tokens token.Tokens) *Error {
-	var columns []int // of the block collections around a token
-	flow, odd, content := 0, 0, false
+	type block struct{ column, keys int }
+	var blocks []block // the collections in block style around a token
+	flow, odd, content, directive := 0, 0, false, 0
 	for _, tk := range tokens {
 		say := func(format string, args ...any) {
 			odd++
@@ -168,6 +178,7 @@ func (t *tree) refuse(tokens token.Tokens) *Error {
 			say("\"?\": expected a plain key")
 		case token.DirectiveType:
 			say("directive: leave it out")
+			directive = tk.Position.Line
 		case token.DocumentHeaderType:
 			if content {
 				say("second document: expected one document in a file")
@@ -180,24 +191,34 @@ func (t *tree) refuse(tokens token.Tokens) *Error {
 		switch tk.Type {
 		case token.CommentType, token.DocumentHeaderType, token.DocumentEndType, token.DirectiveType, token.InvalidType:
 		default:
-			content = true
+			content = content || tk.Position.Line != directive
 			column := tk.Position.Column
-			for len(columns) > 0 && flow <= 0 && columns[len(columns)-1] >= column {
-				columns = columns[:len(columns)-1]
+			for len(blocks) > 0 && flow <= 0 && blocks[len(blocks)-1].column > column {
+				blocks = blocks[:len(blocks)-1]
 			}
-			if flow <= 0 && (len(columns) == 0 || columns[len(columns)-1] < column) && startsCollection(tk) {
-				columns = append(columns, column)
+			if flow > 0 || !startsEntry(tk) {
+				break
+			}
+			if len(blocks) == 0 || blocks[len(blocks)-1].column < column {
+				blocks = append(blocks, block{column: column})
+			}
+			if tk.Type == token.SequenceEntryType { // it may stand in the column of the mapping around it
+				break
+			}
+			b := &blocks[len(blocks)-1]
+			if b.keys++; b.keys > maxKeys {
+				return newError(t.at(tk), "", "expected at most %d keys in a mapping", maxKeys)
 			}
 		}
-		if len(columns)+max(flow, 0) > maxDepth || odd > maxDepth {
+		if len(blocks)+max(flow, 0) > maxDepth || odd > maxDepth {
 			return newError(t.at(tk), "", "nested too deeply: expected at most %d levels", maxDepth)
 		}
 	}
 	return nil
 }
 
-// startsCollection says whether tk may be the first token of a block list or mapping.
-func startsCollection(tk *token.Token) bool {
+// startsEntry says whether tk may be the first token of an entry of a list or mapping in block style.
+func startsEntry(tk *token.Token) bool {
 	if tk.Type == token.SequenceEntryType {
 		return true
 	}

@@ -153,8 +153,7 @@ func (Digest) expected() string { return "a SHA-256 as 64 hexadecimal digits" }
 func (g *Digest) parse(text string) error {
 	b, err := hex.DecodeString(text)
 	if err != nil || len(b) != len(g) {
-		return fmt.Errorf("expected %s, found %d characters that are not (the value is not shown: it may be a secret)",
-			g.expected(), len([]rune(text)))
+		return fmt.Errorf("expected %s, found %d characters that are not", g.expected(), len([]rune(text)))
 	}
 	if *g = Digest(b); *g == sha256.Sum256(nil) {
 		return errors.New("this is the SHA-256 of nothing at all")
@@ -202,7 +201,7 @@ func (Origin) expected() string {
 
 func (o *Origin) parse(text string) error {
 	if strings.Contains(text, "@") {
-		return hidden("expected no user or password in a URL (the value is not shown); set a field with a route's inject.fields")
+		return hidden("expected no user or password in a URL; set a field with a route's inject.fields")
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.Opaque != "" {
