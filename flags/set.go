@@ -116,15 +116,10 @@ func (b *Book) set(ctx context.Context, c Change) (Applied, error) {
 		a.Before = "DISABLED"
 	}
 	edition := document.Edition{Key: c.Key, Default: c.Variant, Metadata: c.metadata()}
-	data, err := document.Edit(b.opts.Path, now.Bytes, edition)
-	if err != nil {
-		return Applied{}, err
-	}
-	content := file.NewContent(data)
-	if content.Digest == now.Digest {
+	data, doc, err := v.doc.Edit(edition)
+	if err == nil && doc.Digest == now.Digest {
 		return a, nil
 	}
-	doc, err := document.Read(b.opts.Path, data)
 	if err == nil {
 		err = b.suits(doc)
 	}

@@ -35,7 +35,7 @@ type verdict struct {
 	hash   uint64
 	values []string // of rule.reads
 	says   outcome
-	second int64 // the only second in which it holds, counted by clock; 0 means always
+	until  time.Duration // by clock; 0 means always
 }
 
 const (
@@ -45,9 +45,17 @@ const (
 
 var seed = maphash.MakeSeed()
 
-// clock counts whole seconds of Unix time: flagd's own resolution. A rule that reads the time answers anew in each, and
-// an error is tried again in the next.
-func clock() int64 { return time.Now().Unix() }
+// clock is the time since the program began: reading it costs half of what time.Now does.
+func clock() time.Duration { return time.Since(began) }
+
+var began = time.Now()
+
+// thisSecond returns when the current second of Unix time ends. A rule that reads the time sees whole seconds, so it
+// answers anew in each; an error is tried again in the next.
+func thisSecond() time.Duration {
+	now := time.Now()
+	return now.Sub(began) + time.Second - time.Duration(now.Nanosecond())
+}
 
 func newRule(f *document.Flag, t *tally) *rule {
 	r := &rule{flag: f, modes: modesOf(f), tally: t}
@@ -69,7 +77,7 @@ func (r *rule) decide(v *View, s *Subject) outcome {
 	t := r.table.Load()
 	i := hash & uint64(len(t.places)-1)
 	for _, i := range [2]uint64{i, i ^ 1} {
-		if p := t.places[i].Load(); p != nil && p.hash == hash && r.about(p, s) && (p.second == 0 || p.second == clock()) {
+		if p := t.places[i].Load(); p != nil && p.hash == hash && r.about(p, s) && (p.until == 0 || clock() < p.until) {
 			return p.says
 		}
 	}
@@ -80,7 +88,7 @@ func (r *rule) decide(v *View, s *Subject) outcome {
 //
 //go:noinline
 func (r *rule) evaluate(v *View, s *Subject, hash uint64) outcome {
-	before := clock() // an answer that took until the next second counts for the one it began in
+	until := thisSecond() // by when it begins, however long it takes
 	says, err := v.resolve(r, s)
 	r.tally.evaluations.Add(1)
 	p := &verdict{hash: hash, says: says, values: make([]string, len(r.reads))}
@@ -91,7 +99,7 @@ func (r *rule) evaluate(v *View, s *Subject, hash uint64) outcome {
 		r.tally.failed(err.Error())
 	}
 	if err != nil || r.flag.Reads.Time {
-		p.second = before
+		p.until = until
 	}
 	r.remember(p)
 	return says

@@ -5,8 +5,8 @@
 // of these a mistake and reports all mistakes at once, each with its line and column and what was expected. Whatever
 // it accepts loads in flagd and means the same there.
 //
-// A [Document] is immutable. [Edit] changes the text of a file, leaving every other byte as it was, comments
-// included; [Diff] says what differs between two documents.
+// A [Document] is immutable. [Document.Edit] changes one flag in the file's text, leaving every other byte as
+// it was, comments included; [Diff] says what differs between two documents.
 package document
 
 import (
@@ -29,6 +29,8 @@ type Document struct {
 	Metadata map[string]any    // of the set: strings, float64, booleans
 
 	byKey map[string]int
+	text  *text // for Edit
+	root  *node
 }
 
 // A Kind is the type that all variants of a flag share.
@@ -130,7 +132,7 @@ func (d *Document) Keys() []string {
 }
 
 // MaxBytes is the largest flag file that is read.
-const MaxBytes = 8 << 20
+const MaxBytes = 1 << 20
 
 // Load reads the file at path. What is wrong with its content comes back as [Problems].
 func Load(path string) (*Document, error) {
@@ -141,7 +143,8 @@ func Load(path string) (*Document, error) {
 	return Read(path, data)
 }
 
-// Read reads a file's content; path names it in messages, and its extension says which format it has.
+// Read reads a file's content; path names it in messages, and its extension says which format it has. It keeps data,
+// which must not be written to any more.
 func Read(path string, data []byte) (*Document, error) {
 	t, root, err := parse(path, data)
 	if err != nil {
@@ -152,7 +155,7 @@ func Read(path string, data []byte) (*Document, error) {
 	if len(r.problems) > 0 {
 		return nil, r.problems.sorted()
 	}
-	d.Path, d.Digest = path, sha256.Sum256(data)
+	d.Path, d.Digest, d.text, d.root = path, sha256.Sum256(data), t, root
 	return d, nil
 }
 

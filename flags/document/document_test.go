@@ -108,9 +108,16 @@ func TestEditKeepsEveryOtherByte(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := Edit(tt.file, []byte(tt.in), tt.e)
+			doc, err := Read(tt.file, []byte(tt.in))
 			if err != nil {
 				t.Fatal(err)
+			}
+			got, after, err := doc.Edit(tt.e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := after.Flag(tt.e.Key); f.Default != tt.e.Default || f.Disabled {
+				t.Errorf("the flag is now %+v", f)
 			}
 			if string(got) != tt.want {
 				t.Errorf("got:\n%s\nwant:\n%s", got, tt.want)

@@ -17,54 +17,47 @@ type Edition struct {
 	Metadata map[string]string // added, or put in the place of what was there
 }
 
-// Edit returns the file's text with one flag's default variant (and metadata) changed, and its state ENABLED. Every
-// other byte stays as it was, comments and order included. The result is read again before it is returned: if
-// anything but the edition would have changed, that is an error, and the file has to be edited by hand.
-func Edit(path string, data []byte, e Edition) ([]byte, error) {
-	before, err := Read(path, data)
-	if err != nil {
-		return nil, err
-	}
-	t, root, err := parse(path, data)
-	if err != nil {
-		return nil, err
-	}
-	flag := before.Flag(e.Key)
+// Edit returns the file's text with one flag's default variant (and metadata) changed and its state ENABLED, and the
+// document that this is. Every other byte stays as it was, comments and order included. The result has been read
+// again: if anything but the edition would have changed, that is an error, and the file has to be edited by hand.
+func (d *Document) Edit(e Edition) ([]byte, *Document, error) {
+	flag := d.Flag(e.Key)
 	if flag == nil {
-		return nil, fmt.Errorf("%s: no flag %q: expected one of %s", path, e.Key, quoted(before.Keys()))
+		return nil, nil, fmt.Errorf("%s: no flag %q: expected one of %s", d.Path, e.Key, quoted(d.Keys()))
 	}
 	if _, ok := flag.Variant(e.Default); !ok {
-		return nil, fmt.Errorf("%s: flag %q has no variant %q: expected one of %s", flag.Pos, e.Key, e.Default, quoted(flag.VariantNames()))
+		return nil, nil, fmt.Errorf("%s: flag %q has no variant %q: expected one of %s", flag.Pos, e.Key, e.Default, quoted(flag.VariantNames()))
 	}
-	ed := &editor{text: t, json: strings.EqualFold(filepath.Ext(path), ".json")}
-	n := root.get("flags").get(e.Key)
+	ed := &editor{text: d.text, json: strings.EqualFold(filepath.Ext(d.Path), ".json")}
+	n := d.root.get("flags").get(e.Key)
 	ed.set(n, "defaultVariant", e.Default)
 	if flag.Disabled {
 		ed.set(n, "state", "ENABLED")
 	}
 	ed.metadata(n, e.Metadata)
 	out, err := ed.apply()
+	var after *Document
 	if err == nil {
-		err = check(before, path, out, e)
+		after, err = d.check(out, e)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: flag %q cannot be changed in place, change it by hand: %w", flag.Pos, e.Key, err)
+		return nil, nil, fmt.Errorf("%s: flag %q cannot be changed in place, change it by hand: %w", flag.Pos, e.Key, err)
 	}
-	return out, nil
+	return out, after, nil
 }
 
 // check reads the edited text and compares it with what was asked for.
-func check(before *Document, path string, out []byte, e Edition) error {
-	after, err := Read(path, out)
+func (d *Document) check(out []byte, e Edition) (*Document, error) {
+	after, err := Read(d.Path, out)
 	if err != nil {
-		return fmt.Errorf("the edited file would be wrong: %w", err)
+		return nil, fmt.Errorf("the edited file would be wrong: %w", err)
 	}
-	for _, c := range Diff(before, after) {
+	for _, c := range Diff(d, after) {
 		if c.Key != e.Key {
-			return fmt.Errorf("flag %q would change too", c.Key)
+			return nil, fmt.Errorf("flag %q would change too", c.Key)
 		}
 	}
-	was, now := before.Flag(e.Key), after.Flag(e.Key)
+	was, now := d.Flag(e.Key), after.Flag(e.Key)
 	want := maps.Clone(was.Metadata)
 	if want == nil {
 		want = map[string]any{}
@@ -78,13 +71,13 @@ func check(before *Document, path string, out []byte, e Edition) error {
 	}
 	switch {
 	case now.Default != e.Default || now.Disabled:
-		return errors.New("the default variant would not be the new one")
+		return nil, errors.New("the default variant would not be the new one")
 	case !bytes.Equal(was.Targeting, now.Targeting) || !slices.Equal(was.VariantNames(), now.VariantNames()):
-		return errors.New("its rule or variants would change too")
-	case !maps.Equal(want, have) || !maps.Equal(before.Metadata, after.Metadata):
-		return errors.New("other metadata would change too")
+		return nil, errors.New("its rule or variants would change too")
+	case !maps.Equal(want, have) || !maps.Equal(d.Metadata, after.Metadata):
+		return nil, errors.New("other metadata would change too")
 	}
-	return nil
+	return after, nil
 }
 
 // An editor collects replacements of byte ranges.

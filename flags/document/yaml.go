@@ -20,6 +20,9 @@ func parseYAML(t *text) (n *node, err error) {
 			n, err = nil, Problem{Pos{File: t.file}, fmt.Sprintf("not YAML: the parser gave up: %v", r)}
 		}
 	}()
+	if at, ok := nested(t.bytes); ok {
+		return nil, Problem{t.pos(at), fmt.Sprintf("brackets or dashes nested deeper than %d", maxBrackets)}
+	}
 	file, err := parser.ParseBytes(t.bytes, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		var syntax *yaml.SyntaxError
@@ -42,6 +45,32 @@ func parseYAML(t *text) (n *node, err error) {
 		return &node{kind: kindNull}, nil
 	}
 	return (&yamlParser{t: t, anchors: map[string]ast.Node{}}).value(body, 0)
+}
+
+// maxBrackets keeps the parser from texts that cost it minutes or all of the stack. Those inside of quotes and
+// comments count too; no text for people comes near it.
+const maxBrackets = 200
+
+func nested(b []byte) (at int, ok bool) {
+	open, dashes := 0, 0
+	for i, c := range b {
+		switch c {
+		case '[', '{':
+			open++
+		case ']', '}':
+			open = max(open-1, 0)
+		case ' ', '\t':
+			if i > 0 && (b[i-1] == '-' || b[i-1] == '?') {
+				dashes++
+			}
+		case '\n':
+			dashes = 0
+		}
+		if open > maxBrackets || dashes > maxBrackets {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 func (t *text) at(tok *token.Token) Pos {

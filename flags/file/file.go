@@ -30,7 +30,7 @@ var (
 	ErrChanged = errors.New("it has been changed meanwhile")
 )
 
-const maxBytes = 8 << 20
+const maxBytes = 8 << 20 // more than anybody reads; the document has its own limit
 
 // Read returns the file's content, or ErrBusy.
 func Read(path string) (Content, error) {
