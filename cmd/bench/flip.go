@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -26,12 +28,18 @@ func flipMode(ctx context.Context, args []string, out, progress io.Writer) error
 	flags := flag.NewFlagSet("bench flip", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	count := flags.Int("count", 40, "flips of each kind; medians are taken over them")
+	only := flags.String("by", "api,rename,write", "kinds of flip: by the API, by a renamed file, by a file written in place")
 	assert := flags.Bool("assert", false, "fail when a median is not below its aim")
 	byAPI := flags.Duration("api", 5*time.Millisecond, "aim for flips by the API")
 	byFile := flags.Duration("file", 50*time.Millisecond, "aim for flips by the file")
 	addBinaries(flags, &breakwater, &guests)
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	for by := range strings.SplitSeq(*only, ",") {
+		if !slices.Contains([]string{"api", "rename", "write"}, by) {
+			return fmt.Errorf("-by %q: expected api, rename or write", by)
+		}
 	}
 	if *count < 2 || *count%2 != 0 {
 		return fmt.Errorf("-count %d: expected an even number, so that the flag ends as it began", *count)
@@ -63,19 +71,23 @@ func flipMode(ctx context.Context, args []string, out, progress io.Writer) error
 	defer w.stop()
 
 	kinds := []struct {
+		by     string
 		name   string
 		aim    time.Duration
 		flip   func(ctx context.Context, on bool) error
 		strict bool // once flip has returned, no request may begin that doesn't see it
 	}{
-		{"by the API", *byAPI, func(ctx context.Context, on bool) error { return flipByAPI(ctx, at, dropGate, on) }, true},
-		{"by the file, renamed", *byFile, func(_ context.Context, on bool) error { return flipByRename(at.flags, dropGate, on) }, false},
-		{"by the file, in place", *byFile, func(_ context.Context, on bool) error { return flipInPlace(at.flags, dropGate, on) }, false},
+		{"api", "by the API", *byAPI, func(ctx context.Context, on bool) error { return flipByAPI(ctx, at, dropGate, on) }, true},
+		{"rename", "by the file, renamed", *byFile, func(_ context.Context, on bool) error { return flipByRename(at.flags, dropGate, on) }, false},
+		{"write", "by the file, in place", *byFile, func(_ context.Context, on bool) error { return flipInPlace(at.flags, dropGate, on) }, false},
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "%d flips among %d flags\tdone ms\trange\tseen ms\trange\taim ms\t\n", *count, benchFlags)
 	var errs []error
 	for _, kind := range kinds {
+		if !slices.Contains(strings.Split(*only, ","), kind.by) {
+			continue
+		}
 		fmt.Fprintf(progress, "flips %s\n", kind.name)
 		var done, seen []float64
 		for n := range *count {
