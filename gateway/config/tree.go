@@ -66,6 +66,8 @@ func parseTree(file string, data []byte, complain func(*Error)) *node {
 		complain(newError(at(line, column), "", "expected UTF-8 text without control characters"))
 		return nil
 	}
+	// The reader counts some lines that end in CR LF twice. Any line break reads as LF, says YAML 1.2 (5.4).
+	data = bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
 	number := 0
 	for line := range bytes.Lines(data) {
 		if number++; len(line) > maxLine {
