@@ -48,8 +48,10 @@ func TestResponseHead(t *testing.T) {
 		{"a reason above ASCII", "HTTP/1.1 200 \xff\r\n\r\n", `1.1 200 "\xff" `},
 		{"a status code of no known class (9110 15)", "HTTP/1.1 999 x\r\n\r\n", `1.1 999 "x" `},
 		{"an interim response", "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", `1.1 103 "Early Hints" Link=a`},
+		{"the least status code", "HTTP/1.1 100 Continue\r\n\r\n", `1.1 100 "Continue" `},
 
 		{"nothing", "", bad + "0"},
+		{"a line without an end", "HTTP/1.1 200 OK", bad + "0"},
 		{"only an empty line", "\r\n\r\n", bad + "0"},
 		{"HTTP/2", "HTTP/2.0 200 OK\r\n\r\n", bad + "0"},
 		{"HTTP/2 without a minor version", "HTTP/2 200 OK OK\r\n\r\n", bad + "0"},
