@@ -11,7 +11,8 @@ const (
 	maxMemory = 4 << 30 // what 32 bits can address
 )
 
-// Limits are what a module's instances may take. A zero field means its default.
+// Limits are what a module's instances may take. A zero field means its default. Tables and call stacks are not counted as
+// memory; the runtime bounds a stack at some 100 MB.
 type Limits struct {
 	MemoryBytes int64         // bytes of linear memory of one instance; 64 MiB. Rounded up to pages of 64 KiB
 	Timeout     time.Duration // for one call; 100 ms. Not kept with [Never]
@@ -71,7 +72,7 @@ type Interruption uint8
 
 const (
 	// ByContext has the compiler put a check at every loop. It costs about 1 µs and 3 allocations a call and makes tight loops
-	// 25 to 40 times slower.
+	// 25 to 40 times slower. It does not see a chain of calls without a loop.
 	ByContext Interruption = iota
 	// Never lets a call run on. A guest that spins then stops the whole process at the next garbage collection: it is for
 	// modules that are known byte by byte.
