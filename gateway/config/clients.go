@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // A Client is a tenant: whoever holds the key.
 type Client struct {
 	Element
@@ -65,3 +67,14 @@ func (a *Attributes) read(d *decoder, n *node, e *Element, key string) {
 }
 
 const maxAttribute = 1 << 10
+
+// looksSecret reports whether a name says that what it names is a secret.
+func looksSecret(name string) bool {
+	name = strings.ToLower(name)
+	for _, word := range []string{"secret", "token", "password", "passwd", "passphrase", "credential", "api_key", "apikey", "private_key", "authorization"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,8 +1,8 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
 )
 
 // Values are what a request's templates are filled from.
@@ -247,10 +247,8 @@ func sameName(sent []byte, name string) bool {
 }
 
 func cutByte(b []byte, sep byte) (before, after []byte, found bool) {
-	for i, c := range b {
-		if c == sep {
-			return b[:i], b[i+1:], true
-		}
+	if i := bytes.IndexByte(b, sep); i >= 0 {
+		return b[:i], b[i+1:], true
 	}
 	return b, nil, false
 }
@@ -262,15 +260,4 @@ func encodeName(name string) string {
 		b = appendLiteral(b, name[i], inQuery)
 	}
 	return string(b)
-}
-
-// looksSecret reports whether a name says that what it names is a secret.
-func looksSecret(name string) bool {
-	name = strings.ToLower(name)
-	for _, word := range []string{"secret", "token", "password", "passwd", "passphrase", "credential", "api_key", "apikey", "private_key", "authorization"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
 }

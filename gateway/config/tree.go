@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
@@ -154,7 +155,11 @@ func (t *tree) syntaxError(err error) *Error {
 	if tk := e.GetToken(); tk != nil && e.GetMessage() == "found character '\t' that cannot start any token" {
 		return newError(t.at(tk), "", "tab: expected spaces, YAML is not indented with tabs")
 	}
-	return newError(t.at(e.GetToken()), "", "not YAML: %s", e.GetMessage())
+	hint := ""
+	if strings.Contains(e.GetMessage(), "'}' must be specified") {
+		hint = "; text with braces in it needs quotes here"
+	}
+	return newError(t.at(e.GetToken()), "", "not YAML: %s%s", e.GetMessage(), hint)
 }
 
 // refuse complains about what we do not take of YAML. What it returns makes reading on impossible.
