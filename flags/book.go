@@ -233,16 +233,24 @@ func (v *View) at(loaded time.Time) *View {
 	return v
 }
 
-// offer takes what the watcher sees.
-func (b *Book) offer(c file.Content, err error) {
+// offer takes what the watcher sees. While it waited for its turn Set may have replaced the file, so it is read once
+// more: an older content must never follow a newer one.
+func (b *Book) offer(_ file.Content, err error) (done bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	var c file.Content
+	if err == nil {
+		if c, err = file.Read(b.opts.Path); errors.Is(err, file.ErrBusy) {
+			return false // somebody has just begun to write
+		}
+	}
 	if err == nil {
 		err = b.take(c, OriginFile)
 	}
 	if err != nil {
 		b.refuse(err)
 	}
+	return true
 }
 
 // take makes a view of the file's content, unless it is the one that the current view was made from.

@@ -17,10 +17,10 @@ const (
 )
 
 // Watch calls seen with the file's content when it is new, and with an error when it cannot be read; after an error
-// with the content again, even if it is the old one. It begins from first, what the caller has already seen. It
+// with the content again, even if it is the old one. If seen returns false it is called again for the same. It begins from first, what the caller has already seen. It
 // watches the directory, because a file that is replaced is another file, and looks at the content's digest, because
 // times can go back. Watch returns when ctx ends; seen is never called after that.
-func Watch(ctx context.Context, path string, first Content, seen func(Content, error)) {
+func Watch(ctx context.Context, path string, first Content, seen func(Content, error) bool) {
 	w := &watcher{path: path, last: first.Digest, seen: seen}
 	events, closeEvents := w.open()
 	defer closeEvents()
@@ -59,7 +59,7 @@ type watcher struct {
 	last   [32]byte // of the content last seen
 	failed string   // the error last seen, "" after content
 	busy   time.Time
-	seen   func(Content, error)
+	seen   func(Content, error) bool
 	notify *fsnotify.Watcher
 	dirs   []string
 }
@@ -145,13 +145,15 @@ func (w *watcher) look() (again bool) {
 	}
 	switch {
 	case err != nil && err.Error() != w.failed:
-		w.failed = err.Error()
-		w.seen(Content{}, err)
+		if w.seen(Content{}, err) {
+			w.failed = err.Error()
+		}
 	case err != nil:
 	case c.Digest != w.last || w.failed != "":
-		w.last, w.failed = c.Digest, ""
-		w.seen(c, nil)
+		if again = !w.seen(c, nil); !again {
+			w.last, w.failed = c.Digest, ""
+		}
 	}
 	w.follow()
-	return false
+	return again
 }

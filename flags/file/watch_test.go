@@ -33,7 +33,7 @@ func watch(t *testing.T, path string) *seer {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		Watch(ctx, path, first, func(c Content, err error) {
+		Watch(ctx, path, first, func(c Content, err error) bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if err != nil {
@@ -45,6 +45,7 @@ func watch(t *testing.T, path string) *seer {
 			case s.kick <- struct{}{}:
 			default:
 			}
+			return true
 		})
 	}()
 	t.Cleanup(func() { cancel(); <-done })
@@ -82,7 +83,10 @@ func must(t *testing.T, err error) {
 // The ways in which a file gets new content; flagd's own watchers miss some of them or show halves.
 func TestEveryWayOfWritingIsSeen(t *testing.T) {
 	const before, after = "old\n", "the new content\n"
-	put := func(t *testing.T, path, content string) { t.Helper(); must(t, os.WriteFile(path, []byte(content), 0o644)) }
+	put := func(t *testing.T, path, content string) {
+		t.Helper()
+		must(t, os.WriteFile(path, []byte(content), 0o644))
+	}
 	tests := []struct {
 		name  string
 		write func(t *testing.T, path string)
