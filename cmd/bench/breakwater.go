@@ -146,11 +146,12 @@ func breakwaterConfig(at placed, upstream netip.AddrPort, guests []guest, v vari
 		}
 		b.WriteString("plugins:\n")
 		for _, g := range guests {
+			// A busy machine may stop a thread for longer than the default time, in the midst of a call.
 			interruption := "none"
 			if v.interrupt {
 				interruption = "context"
 			}
-			fmt.Fprintf(&b, "  - {name: %s, path: %q, sha256: %s, interruption: %s}\n", g.name, g.path, g.sha256, interruption)
+			fmt.Fprintf(&b, "  - {name: %s, path: %q, sha256: %s, interruption: %s, limits: {time: 1s}}\n", g.name, g.path, g.sha256, interruption)
 		}
 	}
 	b.WriteString("routes:\n  - name: media\n    methods: [GET]\n    path: /{media_id:digits}\n    upstream: partner\n")
@@ -175,7 +176,7 @@ func breakwaterConfig(at placed, upstream netip.AddrPort, guests []guest, v vari
 }
 
 func step(b *strings.Builder, v variant, name, plugin, gate, config string) {
-	fmt.Fprintf(b, "      - name: %s\n        plugin: %s\n        config: %s\n", name, plugin, config)
+	fmt.Fprintf(b, "      - name: %s\n        plugin: %s\n        config: %s\n        on_failure: fail\n", name, plugin, config)
 	if !v.noGates {
 		fmt.Fprintf(b, "        gate: {flag: %s}\n", gate)
 	}

@@ -22,7 +22,7 @@ func TestBreakwaterConfig(t *testing.T) {
 		"classify": "- name: classify\n",
 		"gates":    "gate:",
 		"flags":    "flags:",
-		"limits":   "limits:",
+		"limits":   "    limits:",
 		"log":      "access_log:",
 		"none":     "interruption: none",
 		"context":  "interruption: context",
