@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	smallBuffer = 16 << 10 // what a connection begins with: enough for a head and a small body
+	smallBuffer = 8 << 10  // what a connection begins with: enough for a head and a small body
 	largeBuffer = 64 << 10 // what it grows to for a large head or upload, and the limit of a head
+	maxLine     = 8 << 10  // of a chunk size or a trailer
 )
 
 var (
@@ -69,7 +70,10 @@ func (c *conn) serve() {
 		}
 		c.number++
 		if err := c.x.serve(); err != nil {
-			return // cut, or the peer left: nothing more to say
+			if errors.Is(err, errCut) {
+				c.linger() // after a reset it ends at once
+			}
+			return
 		}
 	}
 	if t, ok := c.nc.(*tls.Conn); ok {
@@ -162,7 +166,7 @@ func (c *conn) line() ([]byte, error) {
 			c.r += i + 1
 			return got[:i-1], nil
 		}
-		if len(got) >= smallBuffer/2 {
+		if len(got) >= maxLine {
 			return nil, fmt.Errorf("%w: line of more than 8192 bytes", errMalformed)
 		}
 		if err := c.fill(); err != nil {

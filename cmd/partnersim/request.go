@@ -131,7 +131,7 @@ func (q *request) parse(head []byte) error {
 func (q *request) parseLine(line []byte) error {
 	method, rest, ok1 := bytes.Cut(line, []byte(" "))
 	target, version, ok2 := bytes.Cut(rest, []byte(" "))
-	if !ok1 || !ok2 || !isToken(method) || len(target) == 0 || bytes.ContainsFunc(target, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if !ok1 || !ok2 || !isToken(method) || !isVisible(target) {
 		return fmt.Errorf("request line %q: expected method, target and version", line)
 	}
 	switch string(version) {
@@ -253,6 +253,16 @@ var tokenByte = func() (t [256]bool) {
 func isToken(s []byte) bool {
 	for _, b := range s {
 		if !tokenByte[b] {
+			return false
+		}
+	}
+	return len(s) > 0
+}
+
+// isVisible reports whether s has neither spaces nor control bytes, and is not empty.
+func isVisible(s []byte) bool {
+	for _, b := range s {
+		if b <= ' ' || b == 0x7f {
 			return false
 		}
 	}

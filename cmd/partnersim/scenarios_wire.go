@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"slices"
 	"time"
 )
@@ -122,7 +123,7 @@ func (p *plan) reframe(word string) {
 
 var midStreamReset = &kind{
 	name: "mid-stream-reset", story: "S11", path: downloadPath,
-	does: "The connection is cut in the middle of the body.",
+	does: "The connection is cut in the middle of the body. A reset takes with it what the client's kernel has not yet received.",
 	options: []option{
 		{name: "after_bytes", fallback: -1, does: "bytes of the body before the cut; -1: half of it", min: -1, max: 1 << 40},
 		{name: "by", fallback: "reset", does: "TCP reset or fin", oneOf: []string{"reset", "fin"}},
@@ -237,7 +238,7 @@ var resetBeforeAnswer = &kind{
 			if byReset {
 				x.c.reset()
 			} else {
-				x.c.linger()
+				x.c.tcp.CloseWrite()
 			}
 			return errCut
 		}}, nil
@@ -264,7 +265,7 @@ var tlsFailure = &kind{
 	}},
 	build: func(a *active, o values) (effect, error) {
 		how := o.word("how")
-		untrusted, err := unsigned()
+		untrusted, err := certificate("untrusted.example")
 		if err != nil {
 			return effect{}, err
 		}
@@ -294,15 +295,17 @@ var tlsFailure = &kind{
 	},
 }
 
-// unsigned makes a TLS configuration with a certificate that no client should accept.
-func unsigned() (*tls.Config, error) {
+// certificate makes a TLS configuration with a fresh certificate for name (a host name, or 127.0.0.1) that nobody has signed.
+func certificate(name string) (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	t := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"untrusted.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	t := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	if ip := net.ParseIP(name); ip != nil {
+		t.IPAddresses = []net.IP{ip}
+	} else {
+		t.DNSNames = []string{name}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
 	if err != nil {

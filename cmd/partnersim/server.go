@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,10 @@ func newSimulator(o options) (*simulator, error) {
 		s.tls = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 		scheme = "https"
 	}
+	s.publicURL = strings.TrimSuffix(o.publicURL, "/")
+	if u, err := url.Parse(s.publicURL); err != nil || s.publicURL != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return nil, fmt.Errorf("-public-url %q: expected a URL such as http://127.0.0.1:8081", o.publicURL)
+	}
 	var err error
 	if s.api, err = net.Listen("tcp", o.listen); err != nil {
 		return nil, fmt.Errorf("-listen %q: %w", o.listen, err)
@@ -84,7 +89,6 @@ func newSimulator(o options) (*simulator, error) {
 	}
 	s.apiURL = scheme + "://" + s.api.Addr().String()
 	s.controlURL = "http://" + s.controlLn.Addr().String()
-	s.publicURL = strings.TrimSuffix(o.publicURL, "/")
 	if s.publicURL == "" {
 		s.publicURL = s.apiURL
 	}
@@ -111,7 +115,7 @@ func (s *simulator) run(ctx context.Context) error {
 	s.controlSrv.Close()
 	s.mu.Lock()
 	for c := range s.open {
-		c.nc.Close()
+		c.tcp.Close()
 	}
 	s.mu.Unlock()
 	s.serving.Wait()

@@ -196,10 +196,13 @@ func (w *wire) betweenPieces() {
 	}
 }
 
+// copyUpTo is the size from which data goes to the connection by itself, since copying it would cost more than a write.
+const copyUpTo = 16 << 10
+
 // plain sends data without framing.
 func plain(w *wire, data []byte) {
 	w.sent += int64(len(data))
-	if len(data) < smallBuffer {
+	if len(data) < copyUpTo {
 		w.x.c.out = append(w.x.c.out, data...)
 		if len(w.x.c.out) > largeBuffer {
 			w.flush()
@@ -250,7 +253,7 @@ func (w *wire) cut(byReset bool) {
 	if byReset {
 		w.x.c.reset()
 	} else {
-		w.x.c.linger()
+		w.x.c.tcp.CloseWrite()
 	}
 	w.err = errCut
 }
