@@ -32,6 +32,7 @@ func start(t *testing.T, upstream string, rest string) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
 	r.configure(upstream, rest)
+	r.tenants()
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	var err error
