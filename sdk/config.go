@@ -29,6 +29,9 @@ func complaints(err error) []abi.Complaint {
 	if err == nil {
 		return nil
 	}
+	if c, ok := err.(*complaint); ok {
+		return []abi.Complaint{{Pointer: c.pointer, Message: c.message}}
+	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []abi.Complaint
 		for _, e := range joined.Unwrap() {
@@ -38,7 +41,7 @@ func complaints(err error) []abi.Complaint {
 	}
 	var c *complaint
 	if errors.As(err, &c) {
-		return []abi.Complaint{{Pointer: c.pointer, Message: c.message}}
+		return []abi.Complaint{{Pointer: c.pointer, Message: err.Error()}}
 	}
 	return []abi.Complaint{{Message: err.Error()}}
 }

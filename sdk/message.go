@@ -41,7 +41,8 @@ func following(in *abi.Input, p *abi.Piece) bool {
 
 func (m *message) begin(input []byte, phase abi.Phase) {
 	in := begin(input, phase)
-	*m = message{status: in.Status, fields: m.fields[:0]}
+	m.method, m.uri, m.body, m.whole, m.hasBody = nil, nil, nil, false, false
+	m.status, m.fields = in.Status, m.fields[:0]
 	var p abi.Piece
 	for following(&in, &p) {
 		switch p.Kind {

@@ -1,5 +1,7 @@
 package sdk
 
+import "bytes"
+
 // A query is pairs between ampersands; a pair is a name and, after its first "=", a value. A semicolon separates nothing. Names are
 // compared as a form decoder reads them, with %XX and "+" undone; everything that is not changed keeps its bytes.
 
@@ -91,14 +93,12 @@ func (r *Request) takeURI(uri []byte) {
 
 // queryOf tells where the query of uri is, without its question mark; start is -1 if it has none.
 func queryOf(uri []byte) (start, end int) {
-	start, end = -1, len(uri)
-	for i, c := range uri {
-		if c == '#' {
-			return start, i
-		}
-		if c == '?' && start < 0 {
-			start = i + 1
-		}
+	start, end = bytes.IndexByte(uri, '?')+1, len(uri)
+	if f := bytes.IndexByte(uri, '#'); f >= 0 {
+		end = f
+	}
+	if start == 0 || start > end {
+		start = -1
 	}
 	return start, end
 }
@@ -112,22 +112,18 @@ func pathEnd(uri []byte) int {
 // nextPair is the pair at offset at of uri, which ends with its query, and the offset of the one after it; past the end if
 // there is none.
 func nextPair(uri []byte, at int) (pair []byte, after int) {
-	for i := at; i < len(uri); i++ {
-		if uri[i] == '&' {
-			return uri[at:i], i + 1
-		}
+	if i := bytes.IndexByte(uri[at:], '&'); i >= 0 {
+		return uri[at : at+i], at + i + 1
 	}
 	return uri[at:], len(uri) + 1
 }
 
 func cutPair(pair []byte) (name, value []byte) {
-	for i, c := range pair {
-		if c == '=' {
-			return pair[:i], pair[i+1:]
-		}
-	}
-	return pair, nil
+	name, value, _ = bytes.Cut(pair, equals)
+	return name, value
 }
+
+var equals = []byte("=")
 
 func hasAny(uri []byte, at int, names []string) bool {
 	for at <= len(uri) {
@@ -154,14 +150,21 @@ func isParameter(pair []byte, name string) bool {
 	if len(pair) == 0 {
 		return false // an empty pair is no parameter, not one with an empty name
 	}
+	raw := pair
+	if i := bytes.IndexByte(pair, '='); i >= 0 {
+		raw = pair[:i]
+	}
+	if len(raw) < len(name) || bytes.IndexByte(raw, '%') < 0 && bytes.IndexByte(raw, '+') < 0 {
+		return string(raw) == name // plain, or too short to be it encoded
+	}
 	n := 0
-	for i := 0; i < len(pair) && pair[i] != '='; i++ {
-		c := pair[i]
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
 		switch {
 		case c == '+':
 			c = ' '
-		case c == '%' && i+2 < len(pair) && isHex(pair[i+1]) && isHex(pair[i+2]):
-			c = unhex(pair[i+1])<<4 | unhex(pair[i+2])
+		case c == '%' && i+2 < len(raw) && isHex(raw[i+1]) && isHex(raw[i+2]):
+			c = unhex(raw[i+1])<<4 | unhex(raw[i+2])
 			i += 2
 		}
 		if n == len(name) || c != name[n] {

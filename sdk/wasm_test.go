@@ -286,6 +286,7 @@ func BenchmarkGuest(b *testing.B) {
 		name, pkg, export string
 		input             []byte
 	}{
+		{"nothing at all", dropQueryParam, abi.ExportMark, uri("/")},
 		{"drop", dropQueryParam, abi.ExportRequest, uri("/v23.0/2621233374848975?phone_number_id=106540352242922")},
 		{"nothing to drop", dropQueryParam, abi.ExportRequest, uri("/v23.0/2621233374848975")},
 		{"classify", classifyPartner, abi.ExportClassify, body(`{"error":{"message":"Invalid OAuth access token - Cannot parse access token",` +

@@ -129,9 +129,7 @@ func (e *Error) Error() string {
 
 // appendItem appends an item's head; n bytes of payload have to follow.
 func appendItem(dst []byte, k Kind, sub uint8, arg uint16, n int) []byte {
-	dst = append(dst, uint8(k), sub)
-	dst = binary.LittleEndian.AppendUint16(dst, arg)
-	return binary.LittleEndian.AppendUint32(dst, uint32(n))
+	return append(dst, uint8(k), sub, uint8(arg), uint8(arg>>8), uint8(n), uint8(n>>8), uint8(n>>16), uint8(n>>24))
 }
 
 func appendText(dst []byte, k Kind, sub uint8, arg uint16, payload []byte) []byte {

@@ -1,6 +1,9 @@
 package main
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 // An envelope is what the partner's error says. Texts are as they stand in the JSON, with its escapes.
 type envelope struct {
@@ -85,6 +88,13 @@ type scanner struct {
 
 // peek is the next byte that is not white space, 0 at the end.
 func (s *scanner) peek() byte {
+	if s.at < len(s.b) && s.b[s.at] > ' ' {
+		return s.b[s.at]
+	}
+	return s.skip()
+}
+
+func (s *scanner) skip() byte {
 	for ; s.at < len(s.b); s.at++ {
 		switch c := s.b[s.at]; c {
 		case ' ', '\t', '\r', '\n':
@@ -127,22 +137,25 @@ func (s *scanner) member(first bool) bool {
 
 // text reads a string and returns what is between its quotes.
 func (s *scanner) text() ([]byte, bool) {
-	if !s.take('"') {
+	if s.peek() != '"' {
 		return nil, false
 	}
-	for i := s.at; i < len(s.b); i++ {
-		switch c := s.b[i]; {
-		case c == '"':
-			text := s.b[s.at:i]
-			s.at = i + 1
-			return text, true
-		case c == '\\':
-			i++
-		case c < ' ':
+	start := s.at + 1
+	for at := start; ; at++ {
+		i := bytes.IndexByte(s.b[at:], '"')
+		if i < 0 {
 			return nil, false
 		}
+		at += i
+		escapes := at
+		for escapes > start && s.b[escapes-1] == '\\' {
+			escapes--
+		}
+		if (at-escapes)%2 == 0 { // the quote is not escaped, though backslashes may be
+			s.at = at + 1
+			return s.b[start:at], true
+		}
 	}
-	return nil, false
 }
 
 // scalar reads a number or a word. It has to end before the bytes do: 19 may become 190.
@@ -257,6 +270,9 @@ func (s *scanner) passKey() bool {
 
 // keyIs compares the last key, its escapes undone, with a name of plain ASCII.
 func (s *scanner) keyIs(name string) bool {
+	if len(s.key) == len(name) || bytes.IndexByte(s.key, '\\') < 0 {
+		return string(s.key) == name // escaped, it would be longer
+	}
 	n := 0
 	for i := 0; i < len(s.key); i++ {
 		c := s.key[i]
