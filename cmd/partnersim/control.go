@@ -19,7 +19,7 @@ func (s *simulator) controlHandler() http.Handler {
 		answer(w, 200, map[string]any{"api": s.apiURL, "control": []string{
 			"GET /scenarios", "PUT /scenarios/NAME", "DELETE /scenarios/NAME", "DELETE /scenarios",
 			"GET /gates", "GET /gates/NAME?waiting=N&timeout=30s", "POST /release/NAME?n=1", "POST /release/NAME?open=1",
-			"GET /received?target=PREFIX&tenant=T&count=N&body_bytes=N&done=1&timeout=30s", "DELETE /received",
+			"GET /received?target=PREFIX&tenant=T&connection=N&body_bytes=N&done=1&count=N&timeout=30s", "DELETE /received",
 		}})
 	})
 	mux.HandleFunc("GET /scenarios", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, s.scenarios.describe()) })

@@ -29,7 +29,7 @@
 //	DELETE /scenarios/NAME      end it; DELETE /scenarios ends all
 //	GET    /gates/NAME          responses held by a gate; ?waiting=N&timeout=30s returns when so many are
 //	POST   /release/NAME        let one held step go on; ?n=N, ?open=1 for all from now on
-//	GET    /received            the newest requests; ?target=PREFIX&tenant=T&count=N&body_bytes=N&done=1&timeout=30s waits
+//	GET    /received            the newest requests; ?target=PREFIX&tenant=T&connection=N&body_bytes=N&done=1 chooses, &count=N&timeout=30s waits
 //	DELETE /received            forget them
 //
 // NAME may carry a label (client-faults:acme), so that one scenario can run several times with different settings.
