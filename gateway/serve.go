@@ -221,6 +221,10 @@ func (x *exchange) inject() bool {
 		switch f.Known {
 		case wire.Host, wire.ContentLength, wire.Expect, wire.RequestID: // ours to write
 			continue
+		case wire.Trailer:
+			if x.in.Framing != wire.Chunked {
+				continue
+			}
 		}
 		fields = append(fields, *f)
 	}

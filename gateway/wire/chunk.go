@@ -214,7 +214,7 @@ func AppendLastChunk(dst []byte, trailers []Field) []byte {
 // is for one hop, or that is this gateway's to say: some recipients merge trailers into the head.
 func TrailerAllowed(f *Field) bool {
 	switch f.Known {
-	case ContentLength, Host, ContentEncoding, ContentType, Expect, MaxForwards, ForwardedFor, RequestID, Via:
+	case ContentLength, Host, ContentEncoding, ContentType, Expect, MaxForwards, ForwardedFor, RequestID, Trailer, Via:
 		return false
 	}
 	return !f.Known.HopByHop()

@@ -63,10 +63,10 @@ func Lookup(b []byte) Name {
 }
 
 // HopByHop reports whether a field of that name is for one connection only and never forwarded (9110 7.6.1). Fields that a
-// Connection field lists come on top. Trailer describes the framing of one hop's message, so it is made anew as well.
+// Connection field lists come on top. Trailer is not among them: it goes with the trailer section, where that goes (9110 6.6.2).
 func (n Name) HopByHop() bool {
 	switch n {
-	case Connection, KeepAlive, ProxyConnection, TE, Trailer, TransferEncoding, Upgrade:
+	case Connection, KeepAlive, ProxyConnection, TE, TransferEncoding, Upgrade:
 		return true
 	}
 	return false

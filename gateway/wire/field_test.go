@@ -161,9 +161,10 @@ func TestHops(t *testing.T) {
 		kept  string
 	}{
 		{"fields for one hop are never forwarded, listed or not", []string{
-			"Connection: x-a", "Keep-Alive: timeout=5", "Proxy-Connection: close", "TE: trailers", "Trailer: X", "Transfer-Encoding: chunked",
+			"Connection: x-a", "Keep-Alive: timeout=5", "Proxy-Connection: close", "TE: trailers", "Transfer-Encoding: chunked",
 			"Upgrade: websocket", "B: 1",
 		}, "B=1"},
+		{"Trailer goes with the trailer section", []string{"Trailer: X", "Transfer-Encoding: chunked"}, "Trailer=X"},
 		{"a listed field is not forwarded", []string{"Connection: X-A, x-b", "x-a: 1", "X-B: 2", "X-C: 3"}, "X-C=3"},
 		{"every line of a listed field goes", []string{"X-A: 1", "Connection: x-a", "X-a: 2"}, ""},
 		{"several Connection fields add up", []string{"Connection: x-a", "X-A: 1", "Connection: x-b", "X-B: 2"}, ""},
