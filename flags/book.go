@@ -182,12 +182,27 @@ func (b *Book) Close() error {
 // View returns the current view. A request keeps it until its end.
 func (b *Book) View() *View { return b.view.Load() }
 
+// Refresh reads the file now instead of when it is next noticed, and says what is wrong with it.
+func (b *Book) Refresh(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c, err := readSettled(ctx, b.opts.Path)
+	if err == nil {
+		err = b.take(c, OriginFile)
+	}
+	if err != nil {
+		b.refuse(err)
+	}
+	return err
+}
+
 // Client returns an OpenFeature client of these flags, for whoever wants values that are no gate. Its evaluations
 // see the current view, or the one that [View.Pin] has put into their context.
 func (b *Book) Client() *openfeature.Client { return b.client }
 
 // API returns the OpenFeature API that the book's provider is registered with, for hooks and event handlers. A
-// provider must not be set on it.
+// provider must not be set on it. Hooks run for each evaluation, so for a gate once for each verdict; the answer that
+// is remembered includes what they add to the context.
 func (b *Book) API() *openfeature.EvaluationAPI { return b.api }
 
 // Pin returns a context in which OpenFeature evaluations of the book's client see this view.
@@ -275,7 +290,7 @@ func (b *Book) take(c file.Content, origin Origin) error {
 func (b *Book) suits(doc *document.Document) error {
 	var wrong []error
 	for id := range b.gates {
-		if err := checkGate(doc, keys.name(id)); err != nil {
+		if err := CheckGate(doc, Gate{id: id}); err != nil {
 			wrong = append(wrong, err)
 		}
 	}

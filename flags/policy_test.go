@@ -261,3 +261,22 @@ func TestRevisionsGrowOverRestarts(t *testing.T) {
 		b.Close()
 	}
 }
+
+func TestRefreshSaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Path: filepath.Join(dir, "flags.yaml")}
+	write(t, o.Path, modesFile)
+	b, err := Open(t.Context(), o) // nobody watches
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	write(t, o.Path, strings.Replace(modesFile, "ENABLED", "ENABLD", 1))
+	if err := b.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "ENABLD") {
+		t.Errorf("Refresh: %v", err)
+	}
+	write(t, o.Path, strings.Replace(modesFile, "defaultVariant: off", "defaultVariant: on", 1))
+	if err := b.Refresh(t.Context()); err != nil || b.View().Mode(NewGate("drop", Off), &Subject{}) != On {
+		t.Errorf("Refresh: %v", err)
+	}
+}

@@ -150,6 +150,7 @@ type Answer struct {
 	Variant  string // "" if the flag gave none and the caller's default holds
 	Reason   string // OpenFeature's: STATIC, TARGETING_MATCH, DEFAULT, DISABLED, ERROR
 	Error    string // what went wrong, "" if nothing
+	Mode     string // what the variant means to a gate; "" if nothing, so that the gate's fallback holds
 	Revision uint64
 	Metadata map[string]any
 }
@@ -163,7 +164,11 @@ func (v *View) Evaluate(ctx context.Context, key string, s *Subject) (Answer, er
 	if f == nil {
 		return Answer{}, unknownFlag(v.doc, key)
 	}
-	return v.evaluate(context.WithValue(ctx, pinKey{}, v), f, s), nil
+	a := v.evaluate(v.Pin(ctx), f, s)
+	if says, ok := modesOf(f)[a.Variant]; ok {
+		a.Mode = Mode(says).String()
+	}
+	return a, nil
 }
 
 func unknownFlag(doc *document.Document, key string) error {

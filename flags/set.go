@@ -53,8 +53,8 @@ const attempts = 5
 // whatever anybody has changed in it meanwhile; every other byte of it stays. When Set returns, the file is on the
 // disk, the change is in the journal, and every view taken from then on has it.
 //
-// An error with an Applied of a revision above zero means that the flag has changed but the journal could not be
-// written.
+// An error with an Applied whose Changed is true means that the flag has changed, but the journal could not be written
+// or the disk does not say that it has everything.
 func (b *Book) Set(ctx context.Context, c Change) (Applied, error) {
 	if err := c.check(); err != nil {
 		return Applied{}, err
@@ -131,11 +131,16 @@ func (b *Book) set(ctx context.Context, c Change) (Applied, error) {
 	}
 	changes := b.swap(doc, OriginAPI)
 	b.up()
-	b.keep(data)
+	flushed := make(chan error, 1) // beside the journal's own flush: a disk does both in the time of one
+	go func() {
+		b.keep(data)
+		flushed <- file.Flush(b.opts.Path)
+	}()
 	a.Revision, a.Changed = b.View().Revision(), true
 	b.log.Info("flag set", "flag", c.Key, "variant", c.Variant, "before", a.Before, "by", c.By, "reason", c.Reason, "revision", a.Revision)
-	if err := b.write(journal.Entry{Origin: string(OriginAPI), By: c.By, Reason: c.Reason}, changes); err != nil {
-		return a, fmt.Errorf("flag %q is %q from revision %d on, but the journal could not be written: %w", c.Key, c.Variant, a.Revision, err)
+	err = b.write(journal.Entry{Origin: string(OriginAPI), By: c.By, Reason: c.Reason}, changes)
+	if err = errors.Join(err, <-flushed); err != nil {
+		return a, fmt.Errorf("flag %q is %q from revision %d on, but not everything could be written: %w", c.Key, c.Variant, a.Revision, err)
 	}
 	return a, nil
 }

@@ -96,10 +96,12 @@ func (v *View) Check(g Gate) error {
 	if v.doc == nil {
 		return nil
 	}
-	return checkGate(v.doc, g.Key())
+	return CheckGate(v.doc, g)
 }
 
-func checkGate(doc *document.Document, key string) error {
+// CheckGate says why a document could not answer a gate.
+func CheckGate(doc *document.Document, g Gate) error {
+	key := g.Key()
 	f := doc.Flag(key)
 	if f == nil {
 		return fmt.Errorf("%s: no flag %q, which a gate asks for: expected one of %s, or the flag with \"state\": \"DISABLED\"",

@@ -178,6 +178,12 @@ func FuzzRead(f *testing.F) {
 			if !json.Valid(flag.Source) || flag.Targeting != nil && !json.Valid(flag.Targeting) {
 				t.Fatalf("flag %q gives no JSON", flag.Key)
 			}
+			for _, v := range flag.Variants { // an edit that cannot be made in place is an error, never a wrong file
+				_, after, err := doc.Edit(Edition{Key: flag.Key, Default: v.Name, Metadata: map[string]string{"owner": "jo: \"x\""}})
+				if err == nil && after.Flag(flag.Key).Default != v.Name {
+					t.Fatalf("flag %q is not %q after the edit", flag.Key, v.Name)
+				}
+			}
 		}
 	})
 }

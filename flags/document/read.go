@@ -322,9 +322,22 @@ func appendJSON(dst []byte, n *node) []byte {
 }
 
 func appendString(dst []byte, s string) []byte {
+	if isPlainText(s) {
+		return append(append(append(dst, '"'), s...), '"')
+	}
 	b := bytes.NewBuffer(dst)
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(s) // a string always encodes
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// isPlainText reports whether JSON writes the string as it is.
+func isPlainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

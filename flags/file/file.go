@@ -56,7 +56,7 @@ func Read(path string) (Content, error) {
 
 // Replace puts data in the place of the file, whose content must have the digest based. It is written beside the
 // file, flushed to the disk and renamed, so that a reader sees either the old or the new content whole. Mode and owner
-// are kept, and a symbolic link stays one. If the content turns out to be another, the file is left (or put back) as
+// are kept, and a symbolic link stays one. [Flush] makes the renaming outlast a crash. If the content turns out to be another, the file is left (or put back) as
 // it was, and the error is ErrChanged.
 func Replace(path string, data []byte, based [sha256.Size]byte) error {
 	target, err := filepath.EvalSymlinks(path)
@@ -84,7 +84,20 @@ func Replace(path string, data []byte, based [sha256.Size]byte) error {
 			return errors.Join(fmt.Errorf("write %s: %w", path, ErrChanged), putBack(temp, target, data))
 		}
 	}
-	return syncDir(filepath.Dir(target))
+	return nil
+}
+
+// Flush waits until a replacement of the file is on the disk.
+func Flush(path string) error {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(target))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // putBack undoes a swap that met content which nobody had read yet.
@@ -142,13 +155,4 @@ func writeBeside(path string, data []byte, flush bool) (temp string, err error) 
 		}
 	}
 	return f.Name(), nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
