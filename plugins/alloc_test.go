@@ -19,12 +19,15 @@ func idler() wasmtest.Native {
 	return n
 }
 
-// load runs a guest. With interruption "none" it is pinned.
+// load runs a guest, pinned, and patiently where nothing else is said.
 func load(t testing.TB, h *plugins.Host, wasm []byte, s plugins.Spec) *plugins.Plugin {
 	t.Helper()
 	s.Path, s.SHA256 = file(t, wasm)
 	if s.Name == "" {
 		s.Name = "guest"
+	}
+	if s.Limits == (plugins.Limits{}) {
+		s.Limits = patient
 	}
 	p, err := h.Load(t.Context(), s)
 	if err != nil {

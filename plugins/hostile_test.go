@@ -85,10 +85,10 @@ func TestHostileGuests(t *testing.T) {
 		{"verdict with a reason that was not declared", abi.PhaseClassify, verdict(2 << 16), plugins.ErrBroken, "reason 2: expected at most 1"},
 	}
 	h := host(t)
-	good := load(t, h, rewriter("/new").Bytes(), plugins.Spec{Limits: plugins.Limits{Timeout: time.Minute}})
+	good := load(t, h, rewriter("/new").Bytes(), plugins.Spec{})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			limits := plugins.Limits{Timeout: time.Minute, Wait: time.Minute}
+			limits := patient
 			if tt.kind == plugins.ErrTimeout {
 				limits.Timeout = 20 * time.Millisecond
 			}

@@ -24,7 +24,7 @@ func TestTheSamePluginIsLoadedOnce(t *testing.T) {
 	h := host(t)
 	path, digest := file(t, rewriter("/new").Bytes())
 	changed, _ := file(t, rewriter("/newer").Bytes())
-	spec := plugins.Spec{Name: "guest", Path: path, Config: []byte(`{"a": 1}`)}
+	spec := plugins.Spec{Name: "guest", Path: path, Config: []byte(`{"a": 1}`), Limits: patient}
 	first, err := h.Load(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestTheSamePluginIsLoadedOnce(t *testing.T) {
 func TestClosedWhenTheLastHolderHasReleased(t *testing.T) {
 	h := host(t)
 	path, _ := file(t, rewriter("/new").Bytes())
-	p, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: path})
+	p, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: path, Limits: patient})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestClosedWhenTheLastHolderHasReleased(t *testing.T) {
 	if err := request(p, exchangetest.New(exchangetest.Setup{})); !errors.Is(err, plugins.ErrClosed) {
 		t.Errorf("a plugin that nobody holds: %v, want ErrClosed", err)
 	}
-	again, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: path})
+	again, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: path, Limits: patient})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,10 +122,12 @@ func TestLoadingAndReleasingLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	const cycles = 200
+	limits := patient
+	limits.Calls = 10
 	code, goroutines := executable(t), runtime.NumGoroutine()
 	for i := range cycles {
 		path, _ := file(t, rewriter(fmt.Sprintf("/new/%d", i)).Bytes())
-		p, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: path, Limits: plugins.Limits{Calls: 10}})
+		p, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: path, Limits: limits})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +173,7 @@ func TestSwapUnderLoad(t *testing.T) {
 		paths = append(paths, path)
 	}
 	get := func(i int) *plugins.Plugin {
-		p, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: paths[i%2], Limits: plugins.Limits{Wait: time.Minute, Timeout: time.Minute}})
+		p, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: paths[i%2], Limits: patient})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +229,7 @@ func TestHostClosesWhatIsHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, _ := file(t, rewriter("/new").Bytes())
-	p, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: path})
+	p, err := h.Load(t.Context(), plugins.Spec{Name: "guest", Path: path, Limits: patient})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,12 +131,10 @@ func (p *Plugin) Classify(x engine.Exchange) (abi.Verdict, error) {
 	return v, nil
 }
 
-// failed logs a failure, within the plugin's rate of lines, and says whose it was.
+// failed says whose a failure was. The caller logs it; what is left for the author of the guest is where in it that happened.
 func (p *Plugin) failed(phase abi.Phase, x engine.Exchange, err error) error {
-	attrs := []any{"phase", phase.String(), "request", x.ID(), "error", err}
 	if call := (*engine.CallError)(nil); errors.As(err, &call) && call.Trace != "" {
-		attrs = append(attrs, "trace", call.Trace)
+		p.module.Log(slog.LevelDebug, "where a guest failed", "phase", phase.String(), "request", x.ID(), "error", err, "trace", call.Trace)
 	}
-	p.module.Log(slog.LevelWarn, "step failed", attrs...)
 	return &StepError{Plugin: p.name, Phase: phase, Err: err}
 }

@@ -8,8 +8,8 @@
 // changes nothing costs nothing. Everything else is a new plugin beside the old one. Each has holders: who loads or retains it
 // releases it, and the last one to do so closes it.
 //
-// What guests do wrong ends here: in an error for the caller, a line in the log (so many a second) and a count in [Plugin.Stats].
-// None of it is for clients.
+// What guests do wrong becomes a [*StepError] for the caller, who logs it, and a count in [Plugin.Stats]. What guests write goes to
+// the log, so many lines a second. None of it is for clients.
 package plugins
 
 import (

@@ -23,6 +23,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patient are limits for tests that are not about time: the machine may be busy.
+var patient = plugins.Limits{Timeout: time.Minute, Wait: time.Minute, Start: time.Minute}
+
 // host opens a host whose log is the test's, and checks when the test ends that nothing is left of its plugins.
 func host(t testing.TB) *plugins.Host {
 	t.Helper()
@@ -74,7 +77,7 @@ func rewriter(uri string) wasmtest.Native {
 func TestRequest(t *testing.T) {
 	h := host(t)
 	path, _ := file(t, rewriter("/new").Bytes())
-	p, err := h.Load(t.Context(), plugins.Spec{Name: "rewriter", Path: path})
+	p, err := h.Load(t.Context(), plugins.Spec{Name: "rewriter", Path: path, Limits: patient})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (r *records) all() []slog.Record {
 	return r.lines
 }
 
-// setup is one engine with one module.
+// setup is one engine with one module. Limits of time are long where nothing else is said: the machine may be busy.
 type setup struct {
 	wasm   *wasmtest.Module
 	limits engine.Limits
@@ -55,6 +55,11 @@ func (s setup) start(t testing.TB) *engine.Module {
 	t.Helper()
 	if s.log == nil {
 		s.log = &records{}
+	}
+	for _, limit := range []*time.Duration{&s.limits.Timeout, &s.limits.Wait, &s.limits.Start} {
+		if *limit == 0 {
+			*limit = time.Minute
+		}
 	}
 	e, err := engine.New(engine.Options{Log: slog.New(s.log)})
 	if err != nil {
@@ -192,9 +197,9 @@ func TestHowCallsEnd(t *testing.T) {
 	for _, tt := range tests {
 		abi.Calls = append(abi.Calls, engine.Call{Name: tt.export})
 	}
-	limits := engine.Limits{Timeout: 20 * time.Millisecond, Wait: time.Minute}
+	limits := engine.Limits{Timeout: 20 * time.Millisecond}
 	module := setup{wasm: m, abi: abi, limits: limits}.start(t)
-	patient := setup{wasm: m, abi: abi, limits: engine.Limits{Timeout: time.Minute}}.start(t)
+	patient := setup{wasm: m, abi: abi}.start(t)
 	for i, tt := range tests {
 		t.Run(tt.export, func(t *testing.T) {
 			module := module

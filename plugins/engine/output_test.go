@@ -86,7 +86,7 @@ func TestAFloodOfOutputIsLimited(t *testing.T) {
 	log := &records{}
 	wasm, abi := writer(1, "flood\n", 20_000)
 	start := time.Now()
-	m := setup{wasm: wasm, abi: abi, log: log, limits: engine.Limits{Timeout: time.Minute}}.start(t)
+	m := setup{wasm: wasm, abi: abi, log: log}.start(t)
 	in := borrow(t, m)
 	if err := in.Call(0); err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func TestNoMoreInstancesThanAllowed(t *testing.T) {
 
 func TestWaitingCallsGetWhatIsGivenBack(t *testing.T) {
 	wasm, abi := plain()
-	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 1, Wait: time.Minute}}.start(t)
+	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 1}}.start(t)
 	in := borrow(t, m)
 	got := make(chan *engine.Instance)
 	go func() {
@@ -78,7 +78,7 @@ func TestWaitingCallsGetWhatIsGivenBack(t *testing.T) {
 
 func TestAnInstanceThatFailedIsReplaced(t *testing.T) {
 	wasm, abi := plain()
-	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 1, Wait: time.Minute}}.start(t)
+	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 1}}.start(t)
 	in := borrow(t, m)
 	if err := in.Call(trap); !errors.Is(err, engine.ErrTrap) {
 		t.Fatal(err)
@@ -122,9 +122,9 @@ func TestInstancesAreRecycled(t *testing.T) {
 		call   int
 		limits engine.Limits
 	}{
-		{"after so many calls", nothing, engine.Limits{Calls: 50, Wait: time.Minute}},
-		{"when the memory has grown", grow, engine.Limits{GrowthBytes: 50 * 64 << 10, Wait: time.Minute}},
-		{"also if there is only one", nothing, engine.Limits{Calls: 50, Instances: 1, Wait: time.Minute}},
+		{"after so many calls", nothing, engine.Limits{Calls: 50}},
+		{"when the memory has grown", grow, engine.Limits{GrowthBytes: 50 * 64 << 10}},
+		{"also if there is only one", nothing, engine.Limits{Calls: 50, Instances: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			wasm, abi := plain()
@@ -152,7 +152,7 @@ func TestInstancesAreRecycled(t *testing.T) {
 
 func TestManyCallersAtATime(t *testing.T) {
 	wasm, abi := plain()
-	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 3, Calls: 100, Wait: time.Minute}}.start(t)
+	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 3, Calls: 100}}.start(t)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	lent := map[*engine.Instance]bool{}
@@ -188,7 +188,7 @@ func TestManyCallersAtATime(t *testing.T) {
 
 func TestCloseWhileLent(t *testing.T) {
 	wasm, abi := plain()
-	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 1, Wait: time.Minute}}.start(t)
+	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 1}}.start(t)
 	in := borrow(t, m)
 	waiting := make(chan error)
 	go func() {
@@ -225,7 +225,7 @@ func TestNewInstancesThatFail(t *testing.T) {
 		}
 		return nil
 	}
-	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 2, Wait: time.Minute}}.start(t)
+	m := setup{wasm: wasm, abi: abi, limits: engine.Limits{Instances: 2}}.start(t)
 	in := borrow(t, m)
 	defer in.Return()
 	for range 3 {
@@ -245,7 +245,7 @@ func TestGrowthStopsAtTheLimit(t *testing.T) {
 		wasmtest.I32Const(1), wasmtest.MemoryGrow, wasmtest.I32Const(1), wasmtest.I32Add, wasmtest.BrIf(0)))
 	module := setup{
 		wasm: m, abi: engine.ABI{Calls: []engine.Call{{Name: "grow"}}},
-		limits: engine.Limits{MemoryBytes: 1 << 20, Timeout: time.Minute},
+		limits: engine.Limits{MemoryBytes: 1 << 20},
 	}.start(t)
 	in := borrow(t, module)
 	if err := in.Call(0); err != nil {
