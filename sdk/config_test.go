@@ -64,6 +64,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"not JSON", `{"text":}`, "JSON, byte 8: expected a value"},
 		{"nothing", ``, "JSON, byte 0: expected a value"},
 		{"two values", `{} {}`, "JSON, byte 3: expected the end"},
+		{"a NUL is not the end", "0\x00", "JSON, byte 1: expected the end"},
 		{"a key twice", `{"text":"a","text":"b"}`, `JSON, byte 18: expected the key "text" only once`},
 		{"a string without end", `{"text":"a`, `JSON, byte 10: expected "\""`},
 		{"a line break in a string", "{\"text\":\"\n\"}", "JSON, byte 9: expected a control character to be escaped"},

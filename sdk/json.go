@@ -23,7 +23,8 @@ const maxDepth = 100 // of lists and objects in a configuration
 func parse(b []byte) (any, error) {
 	p := parser{b: b}
 	v, err := p.value(0)
-	if err == nil && p.skip() != 0 {
+	p.skip()
+	if err == nil && p.at < len(b) {
 		err = p.fail("the end")
 	}
 	return v, err
@@ -38,7 +39,7 @@ func (p *parser) fail(want string) error {
 	return errors.New("JSON, byte " + strconv.Itoa(p.at) + ": expected " + want)
 }
 
-// skip passes white space and returns the byte after it, 0 at the end.
+// skip passes white space and returns the byte after it, 0 at the end (or for a NUL, which no caller looks for).
 func (p *parser) skip() byte {
 	for ; p.at < len(p.b); p.at++ {
 		switch c := p.b[p.at]; c {

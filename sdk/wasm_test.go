@@ -20,6 +20,9 @@ import (
 
 var compiled sync.Map // path of a guest's package → func() (string, error): the file, built once
 
+// machineCode keeps what each guest was compiled to; compiling is most of a test's time.
+var machineCode = wazero.NewCompilationCache()
+
 func build(t testing.TB, pkg string) []byte {
 	t.Helper()
 	once, _ := compiled.LoadOrStore(pkg, sync.OnceValues(func() (string, error) {
@@ -46,6 +49,7 @@ func build(t testing.TB, pkg string) []byte {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	_ = machineCode.Close(context.Background())
 	compiled.Range(func(_, once any) bool {
 		if file, err := once.(func() (string, error))(); err == nil {
 			_ = os.RemoveAll(filepath.Dir(file))
@@ -71,7 +75,7 @@ func start(t testing.TB, pkg, config string) (*instance, abi.Declaration) {
 	t.Helper()
 	ctx := context.Background()
 	in := &instance{t: t, calls: map[string]wasm.Function{}}
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithMemoryLimitPages(64<<20/65536))
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(machineCode).WithMemoryLimitPages(64<<20/65536))
 	t.Cleanup(func() { _ = r.Close(ctx) })
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
 	_, err := r.NewHostModuleBuilder(abi.ImportModule).NewFunctionBuilder().
@@ -82,8 +86,11 @@ func start(t testing.TB, pkg, config string) (*instance, abi.Declaration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.module, err = r.InstantiateWithConfig(ctx, build(t, pkg),
-		wazero.NewModuleConfig().WithStartFunctions("_initialize").WithStderr(&in.stderr))
+	code, err := r.CompileModule(ctx, build(t, pkg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.module, err = r.InstantiateModule(ctx, code, wazero.NewModuleConfig().WithStartFunctions("_initialize").WithStderr(&in.stderr))
 	if err != nil {
 		t.Fatal(err)
 	}
