@@ -16,8 +16,8 @@
 // back and never lent again. Others are recycled after a number of calls or when their memory has grown, because guests with a
 // garbage collector of their own only ever grow. New instances are made in the background, off the way of a request.
 //
-// A guest meets nothing of this machine but a clock and random bytes. It meets a request only as the [Exchange] that its ABI
-// shows to it.
+// A guest meets nothing of this machine but a clock and random bytes. The engine knows no ABI: one of the packages beside it turns
+// an [Exchange] into what a guest understands, and back.
 package engine
 
 import (
