@@ -21,14 +21,15 @@ type requestContent struct {
 	length  int64 // declared; -1 if not
 	limit   int64 // 0: none
 	stream  io.Reader
-	header  *fasthttp.RequestHeader
+	header  *fasthttp.RequestHeader // nil before begin
 
 	ahead    []byte // read for a step and not sent yet
 	ended    bool   // the stream's last byte has been read
+	sending  bool   // the first piece is on its way
 	read     int64
 	replaced bool // ahead is the content that a step has put in its place
 	buf      []byte
-	trailers []wire.Field
+	trailers []wire.Field // once ended
 }
 
 func (c *requestContent) reset() {
@@ -46,7 +47,7 @@ func (c *requestContent) begin(ctx *fasthttp.RequestCtx, head *wire.RequestHead,
 
 // none reports whether there is no content to send.
 func (c *requestContent) none() bool {
-	return !c.replaced && (c.framing == wire.NoBody || c.framing == wire.Length && c.length == 0)
+	return c.framing == wire.NoBody || c.framing == wire.Length && c.length == 0
 }
 
 const contentBuffer = 32 << 10
@@ -61,50 +62,69 @@ func (c *requestContent) pull(b []byte) (int, error) {
 	if c.limit > 0 && c.read > c.limit {
 		return n, errBodyLimit
 	}
-	if err == io.EOF {
-		if c.length >= 0 && c.read < c.length {
-			return n, io.ErrUnexpectedEOF
-		}
-		c.ended, err = true, nil
+	if err != io.EOF {
+		return n, err
 	}
-	return n, err
-}
-
-// Next implements [upstream.Body].
-func (c *requestContent) Next() ([]byte, error) {
-	if len(c.ahead) > 0 {
-		b := c.ahead
-		c.ahead = nil
-		return b, nil
+	if c.length >= 0 && c.read < c.length {
+		return n, io.ErrUnexpectedEOF
 	}
-	if cap(c.buf) < contentBuffer {
-		c.buf = make([]byte, contentBuffer)
-	}
-	for !c.ended && !c.replaced {
-		n, err := c.pull(c.buf[:contentBuffer])
-		if n > 0 || err != nil {
-			return c.buf[:n], err
-		}
-	}
-	return nil, io.EOF
-}
-
-// Trailers implements [upstream.Body].
-func (c *requestContent) Trailers() []wire.Field {
-	if c.replaced {
-		return nil
-	}
+	c.ended = true
 	for name := range c.header.Trailers() {
 		f := wire.Field{Name: name, Value: c.header.PeekBytes(name), Known: wire.Lookup(name)}
 		if wire.TrailerAllowed(&f) {
 			c.trailers = append(c.trailers, f)
 		}
 	}
-	return c.trailers
+	return n, nil
 }
 
-// fetch reads ahead until there are more than limit bytes, or all.
-func (c *requestContent) fetch(limit int) error {
+// buffer is where what is passed on at once is read.
+func (c *requestContent) buffer() []byte {
+	if cap(c.buf) < contentBuffer {
+		c.buf = make([]byte, contentBuffer)
+	}
+	return c.buf[:contentBuffer]
+}
+
+// Next implements [upstream.Body].
+func (c *requestContent) Next() ([]byte, error) {
+	c.sending = true
+	if len(c.ahead) > 0 {
+		b := c.ahead
+		c.ahead = nil
+		return b, nil
+	}
+	b := c.buffer()
+	for !c.ended {
+		if n, err := c.pull(b); n > 0 || err != nil {
+			return b[:n], err
+		}
+	}
+	return nil, io.EOF
+}
+
+// Trailers implements [upstream.Body].
+func (c *requestContent) Trailers() []wire.Field { return c.trailers }
+
+// prefix returns at most limit bytes of the beginning with the content coding undone, and whether that is all. It waits for
+// them.
+func (c *requestContent) prefix(limit int, coding string) (prefix []byte, whole bool, err error) {
+	if coding == "" {
+		return c.fetch(limit)
+	}
+	raw, all, err := c.fetch(limit + codedRoom)
+	if err != nil {
+		return nil, false, err
+	}
+	b, all := decode(nil, raw, limit+1, coding, all)
+	return b[:min(limit, len(b))], all && len(b) <= limit, nil
+}
+
+// fetch reads ahead and returns at most limit bytes of the content as it is coded, and whether that is all.
+func (c *requestContent) fetch(limit int) (b []byte, whole bool, err error) {
+	if c.sending {
+		return nil, false, fmt.Errorf("read the request's content: %w", engine.ErrPhase)
+	}
 	for !c.ended && len(c.ahead) <= limit {
 		if len(c.ahead) == cap(c.ahead) {
 			c.ahead = append(c.ahead, 0)[:len(c.ahead)]
@@ -112,42 +132,21 @@ func (c *requestContent) fetch(limit int) error {
 		n, err := c.pull(c.ahead[len(c.ahead):min(cap(c.ahead), limit+1)])
 		c.ahead = c.ahead[:len(c.ahead)+n]
 		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *requestContent) prefix(limit int) (prefix []byte, whole bool, err error) {
-	if c.read > int64(len(c.ahead)) && !c.replaced {
-		return nil, false, fmt.Errorf("read the request's content: %w", engine.ErrPhase) // it has been sent
-	}
-	if !c.replaced {
-		if err := c.fetch(limit); err != nil {
 			return nil, false, err
 		}
 	}
 	return c.ahead[:min(limit, len(c.ahead))], len(c.ahead) <= limit, nil
 }
 
-func (c *requestContent) whole(limit int) ([]byte, error) {
-	b, whole, err := c.prefix(limit)
-	if err != nil {
-		return nil, err
-	}
-	if !whole {
-		return nil, tooLarge("request content of more than %d bytes", limit)
-	}
-	return b, nil
-}
-
-// replace puts body in the place of the content, which must have been read whole: bytes that stay on the connection would be
-// taken for the next request.
+// replace puts body in the place of the content. That is read to its end first: what stays on the connection would be taken
+// for the next request.
 func (c *requestContent) replace(body []byte) error {
-	if !c.ended && c.framing != wire.NoBody {
-		return fmt.Errorf("set the request's content before it was read: %w", engine.ErrPhase)
+	for !c.ended {
+		if _, err := c.pull(c.buffer()); err != nil {
+			return err
+		}
 	}
-	c.ahead, c.replaced, c.ended = body, true, true
+	c.ahead, c.replaced = body, true
 	c.framing, c.length = wire.Length, int64(len(body))
 	return nil
 }
@@ -157,39 +156,36 @@ func (c *requestContent) replace(body []byte) error {
 type responseContent struct {
 	attempt *upstream.Attempt // nil while there is none
 
-	ahead    []byte // read for a step and not sent yet
-	replaced bool   // ahead is what a step has put in its place
+	ahead    []byte // read for a step, or put in the content's place
 	unsent   bool   // ahead has not been sent
+	replaced bool   // ahead is all, and the step's
 
 	want    int    // how much of the beginning to remember
 	start   []byte // the beginning
+	all     bool   // start is all of the content
 	decoded []byte
-	plain   bool // decoded is what start says
-	all     bool // start is all of the content
 }
 
 func (c *responseContent) reset() {
 	*c = responseContent{ahead: c.ahead[:0], start: c.start[:0], decoded: c.decoded[:0]}
 }
 
+// ended reports whether there is nothing more to be read from the upstream.
+func (c *responseContent) ended() bool { return c.replaced || c.attempt == nil || c.attempt.Done() }
+
 // done reports whether everything has been handed out.
-func (c *responseContent) done() bool {
-	return !c.unsent && (c.replaced || c.attempt == nil || c.attempt.Done())
-}
+func (c *responseContent) done() bool { return !c.unsent && c.ended() }
 
 // next returns the next piece, which holds until the following call.
-func (c *responseContent) next() ([]byte, error) {
-	var piece []byte
-	var err error
+func (c *responseContent) next() (piece []byte, err error) {
 	if c.unsent {
 		piece, c.unsent = c.ahead, false
 	} else {
 		piece, err = c.attempt.Next()
 	}
-	if room := c.want - len(c.start); room > 0 {
-		c.start = append(c.start, piece[:min(room, len(piece))]...)
-		c.all = len(piece) <= room && err == nil && c.done()
-	}
+	room := c.want - len(c.start)
+	c.start = append(c.start, piece[:min(room, len(piece))]...)
+	c.all = err == nil && len(piece) <= room && c.done()
 	return piece, err
 }
 
@@ -201,41 +197,51 @@ func (c *responseContent) length() int64 {
 	return c.attempt.Length
 }
 
-func (c *responseContent) whole(limit int) ([]byte, error) {
-	if c.replaced {
-		return c.ahead, nil
-	}
-	for !c.attempt.Done() {
+// fetch reads ahead until there are more than limit bytes of the content as it is coded, or all.
+func (c *responseContent) fetch(limit int) error {
+	for !c.ended() && len(c.ahead) <= limit {
 		piece, err := c.attempt.Next()
-		if err != nil {
-			return nil, err
-		}
 		c.ahead = append(c.ahead, piece...)
-		c.unsent = true
-		if len(c.ahead) > limit {
-			return nil, tooLarge("response content of more than %d bytes", limit)
+		c.unsent = len(c.ahead) > 0
+		if err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (c *responseContent) whole(limit int) ([]byte, error) {
+	if err := c.fetch(limit); err != nil {
+		return nil, err
+	}
+	if len(c.ahead) > limit {
+		return nil, tooLarge("response content of more than %d bytes", limit)
 	}
 	return c.ahead, nil
 }
 
-func (c *responseContent) replace(body []byte, responding bool) error {
-	if responding && !c.replaced && !c.attempt.Done() {
-		return fmt.Errorf("set the response's content before it was read: %w", engine.ErrPhase)
-	}
+// replace puts body in the place of the content, of which no more is read.
+func (c *responseContent) replace(body []byte) {
 	c.ahead, c.replaced, c.unsent = body, true, len(body) > 0
-	return nil
 }
 
-// prefix returns at most limit bytes of the beginning, as far as they have come, with the content coding undone.
-func (c *responseContent) prefix(limit int, fields []wire.Field) (prefix []byte, whole bool, err error) {
-	if c.unsent && len(c.start) == 0 {
-		return nil, false, fmt.Errorf("read the response's beginning before it came: %w", engine.ErrPhase)
+// codedRoom is how much more of a coded content than of a plain one is read for the same prefix.
+const codedRoom = 64 << 10
+
+// prefix returns at most limit bytes of the beginning with the content coding undone, and whether that is all. Before the
+// head is sent it waits for them; after that it tells what has been remembered.
+func (c *responseContent) prefix(limit int, coding string, before bool) (prefix []byte, whole bool, err error) {
+	raw, all := c.start, c.all
+	if before {
+		room := limit
+		if coding != "" {
+			room += codedRoom
+		}
+		if err := c.fetch(room); err != nil {
+			return nil, false, err
+		}
+		raw, all = c.ahead, c.ended()
 	}
-	if !c.plain {
-		c.plain = true
-		c.decoded, c.all = decode(c.decoded[:0], c.start, max(c.want, limit), contentCoding(fields), c.all)
-	}
-	b := c.decoded
-	return b[:min(limit, len(b))], c.all && len(b) <= limit, nil
+	c.decoded, all = decode(c.decoded[:0], raw, limit+1, coding, all)
+	return c.decoded[:min(limit, len(c.decoded))], all && len(c.decoded) <= limit, nil
 }

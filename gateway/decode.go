@@ -68,8 +68,5 @@ func decode(dst, b []byte, limit int, coding string, all bool) ([]byte, bool) {
 	}
 	out := bytes.NewBuffer(dst)
 	n, err := io.Copy(out, io.LimitReader(r, int64(limit)))
-	if err != nil || n == int64(limit) {
-		all = false // it broke off where the beginning ends, or there may be more
-	}
-	return out.Bytes(), all
+	return out.Bytes(), all && err == nil && n < int64(limit) // else it broke off where the beginning ends, or there may be more
 }

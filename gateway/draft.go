@@ -14,6 +14,7 @@ type phase uint8
 
 const (
 	requesting phase = iota // the request can be changed, or answered
+	answering               // a step has answered in the upstream's place
 	responding              // the response's head can be changed
 	judging                 // everything has been sent: look only
 )
@@ -26,10 +27,10 @@ type draft struct {
 	ledger  *blame.Ledger // records who changed what in the request; nil on a copy that nothing comes of
 	changes int           // made by steps, applied or, on a copy, not
 
-	method, uri []byte
-	status      int
-	sections    [4][]wire.Field
-	answered    bool
+	method, uri  []byte
+	status       int
+	sections     [4][]wire.Field
+	trailersRead [2]bool // by message: its section is as complete as the content
 
 	request  *requestContent
 	response *responseContent
@@ -163,13 +164,13 @@ func (d *draft) Status() int { return d.status }
 
 // SetStatus implements [engine.Exchange].
 func (d *draft) SetStatus(status int) error {
-	if err := d.in("set status", requesting, responding); err != nil {
+	if err := d.in("set status", responding); err != nil {
 		return err
 	}
 	if status < 200 || status > 599 {
 		return refused("status %d: expected 200 to 599", status)
 	}
-	if d.phase == responding && bodiless(status) != bodiless(d.status) {
+	if bodiless(status) != bodiless(d.status) {
 		return refused("status %d in place of %d: it would change how the response ends", status, d.status)
 	}
 	d.status = status
@@ -303,23 +304,48 @@ func (d *draft) changed(s engine.Section, name []byte) {
 // Prefix implements [engine.Exchange].
 func (d *draft) Prefix(m engine.Message, limit int) (prefix []byte, whole bool, err error) {
 	if m == engine.Request {
-		return d.request.prefix(limit)
+		prefix, whole, err = d.request.prefix(limit, contentCoding(d.sections[engine.RequestFields]))
+		d.readTrailers()
+		return prefix, whole, err
 	}
-	return d.response.prefix(limit, d.sections[engine.ResponseFields])
+	if err := d.in("read the response's content", responding, judging); err != nil {
+		return nil, false, err
+	}
+	prefix, whole, err = d.response.prefix(limit, contentCoding(d.sections[engine.ResponseFields]), d.phase == responding)
+	d.readTrailers()
+	return prefix, whole, err
 }
 
 // Body implements [engine.Exchange].
-func (d *draft) Body(m engine.Message, limit int) ([]byte, error) {
+func (d *draft) Body(m engine.Message, limit int) (body []byte, err error) {
+	defer d.readTrailers()
 	if m == engine.Request {
-		if err := d.in("read the request's content", requesting); err != nil {
-			return nil, err
+		body, whole, err := d.request.fetch(limit)
+		if err == nil && !whole {
+			err = tooLarge("request content of more than %d bytes", limit)
 		}
-		return d.request.whole(limit)
+		return body, err
 	}
 	if err := d.in("read the response's content", responding); err != nil {
 		return nil, err
 	}
 	return d.response.whole(limit)
+}
+
+// readTrailers makes the fields behind a content visible once that has been read ahead to its end.
+func (d *draft) readTrailers() {
+	if d.phase == requesting && d.request.ended && !d.trailersRead[engine.Request] {
+		d.trailersRead[engine.Request] = true
+		d.sections[engine.RequestTrailers] = append(d.sections[engine.RequestTrailers], d.request.trailers...)
+	}
+	if d.phase == responding && !d.response.replaced && d.response.attempt.Done() && !d.trailersRead[engine.Response] {
+		d.trailersRead[engine.Response] = true
+		for _, f := range d.response.attempt.Trailers() {
+			if wire.TrailerAllowed(&f) {
+				d.sections[engine.ResponseTrailers] = append(d.sections[engine.ResponseTrailers], f)
+			}
+		}
+	}
 }
 
 // SetBody implements [engine.Exchange].
@@ -344,9 +370,7 @@ func (d *draft) SetBody(m engine.Message, body []byte) error {
 		return refused("content for a response with status %d", d.status)
 	}
 	if d.ledger != nil {
-		if err := d.response.replace(d.keep(body), d.phase == responding); err != nil {
-			return err
-		}
+		d.response.replace(d.keep(body))
 	}
 	d.changes++
 	return nil
@@ -360,7 +384,7 @@ func (d *draft) Answer(status int) error {
 	if status < 200 || status > 599 {
 		return refused("answer with status %d: expected 200 to 599", status)
 	}
-	d.status, d.answered = status, true
+	d.status, d.phase = status, answering
 	d.changes++
 	return nil
 }

@@ -102,11 +102,7 @@ type upstreamServer struct {
 // serveUpstream answers each connection with play, in a goroutine of its own.
 func serveUpstream(t *testing.T, play func(c *peer)) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
+	ln := newListener(t)
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -134,15 +130,30 @@ func newPeer(t *testing.T, c net.Conn) *peer {
 	return &peer{t, c, bufio.NewReader(c)}
 }
 
+func newListener(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
 // dial connects to the gateway as a client.
 func (r *running) dial() *peer {
 	r.t.Helper()
-	c, err := net.Dial("tcp", r.Addr().String())
+	return dialTo(r.t, r.Addr().String())
+}
+
+func dialTo(t *testing.T, address string) *peer {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
-	r.t.Cleanup(func() { c.Close() })
-	return newPeer(r.t, c)
+	t.Cleanup(func() { c.Close() })
+	return newPeer(t, c)
 }
 
 func (p *peer) send(s string) {

@@ -23,7 +23,7 @@ func (x *exchange) appendRequestHead() {
 		b = wire.AppendField(b, f.Name, f.Value)
 	}
 	switch {
-	case x.request.framing == wire.Chunked:
+	case x.sending.Chunks:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	case x.request.framing == wire.Length:
 		b = appendLength(b, x.request.length)
@@ -83,7 +83,7 @@ func (x *exchange) appendResponseHead(reason []byte) outgoing {
 		}
 	case string(x.in.Method) == "HEAD":
 		mode = discarded
-	case length >= 0:
+	case length >= 0 && len(d.sections[engine.ResponseTrailers]) == 0:
 	case x.in.Minor > 0:
 		mode = chunks
 	default:
@@ -190,19 +190,14 @@ func (x *exchange) appendContent(mode outgoing, piece []byte) {
 	x.sent += int64(len(piece))
 }
 
-// trailers are the fields behind the upstream's content that may stand behind ours.
+// trailers are the fields behind the content.
 func (x *exchange) trailers() []wire.Field {
-	if x.reply.replaced || x.reply.attempt == nil {
-		return nil
+	d := &x.draft
+	if x.reply.attempt != nil {
+		d.phase = responding
+		d.readTrailers()
 	}
-	fields := x.draft.sections[engine.ResponseTrailers]
-	for _, f := range x.attempt.Trailers() {
-		if wire.TrailerAllowed(&f) {
-			fields = append(fields, f)
-		}
-	}
-	x.draft.sections[engine.ResponseTrailers] = fields
-	return fields
+	return d.sections[engine.ResponseTrailers]
 }
 
 // flush sends what has gathered. A client that cannot be written to has left.

@@ -299,20 +299,22 @@ func (x *exchange) runRequestSteps() bool {
 
 // forward sends the request and reads the head of the response.
 func (x *exchange) forward() bool {
-	x.appendRequestHead()
-	x.sending = upstream.Request{
-		Method: x.draft.method, Head: x.headOut, Chunks: x.request.framing == wire.Chunked,
-		BodyIdle: x.route.bodyIdle, Repeatable: idempotent(x.draft.method),
+	d := &x.draft
+	x.sending = upstream.Request{Method: d.method, BodyIdle: x.route.bodyIdle, Repeatable: idempotent(d.method)}
+	if d.trailersRead[engine.Request] {
+		x.request.trailers = d.sections[engine.RequestTrailers] // as steps have left them
 	}
-	if !x.request.none() {
+	if !x.request.none() || len(x.request.trailers) > 0 {
 		x.sending.Body = &x.request
+		x.sending.Chunks = x.request.framing != wire.Length || len(x.request.trailers) > 0
 	}
+	x.appendRequestHead()
+	x.sending.Head = x.headOut
 	if err := x.attempt.Do(x.route.upstream, &x.sending, x.conn, x); err != nil {
 		x.fail(err)
 		return false
 	}
 	x.reply.attempt = &x.attempt
-	d := &x.draft
 	d.phase, d.status = responding, x.attempt.Head.Status
 	d.sections[engine.ResponseFields] = append(d.sections[engine.ResponseFields][:0], x.attempt.Head.Fields...)
 	return true

@@ -89,7 +89,9 @@ func failureOf(err error) int {
 func (x *exchange) answered(s *step) {
 	x.answer.by = s.name
 	x.answer.verdict = abi.Verdict{Class: blame.ByStatus(x.draft.status).Class, Fault: abi.Undecided}
-	x.reply.replaced = true // with nothing, unless the step has set a content
+	if !x.reply.replaced {
+		x.reply.replace(nil)
+	}
 	x.send()
 }
 

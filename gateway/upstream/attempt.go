@@ -57,8 +57,9 @@ type Attempt struct {
 	left    int64 // of a Length content
 	chunks  wire.ChunkReader
 	trailer []wire.Field
-	done    bool // the response's last byte has been read
-	misused bool // Transfer-Encoding and Content-Length in one response: the connection ends with it (9112 6.1)
+	done    bool  // the response's last byte has been read
+	broken  error // why it never will be
+	misused bool  // Transfer-Encoding and Content-Length in one response: the connection ends with it (9112 6.1)
 
 	body sender
 }
@@ -93,7 +94,7 @@ func (a *Attempt) stale(req *Request, err error) bool {
 }
 
 func (a *Attempt) begin(l *link) {
-	a.l, a.done, a.misused, a.left = l, false, false, 0
+	a.l, a.done, a.broken, a.misused, a.left = l, false, nil, false, 0
 	a.body.reset()
 	a.trailer = a.trailer[:0]
 	l.r, l.w = 0, 0
@@ -205,11 +206,14 @@ func (a *Attempt) Trailers() []wire.Field { return a.trailer }
 // Next returns the next piece of the content, decoded from its framing, which holds until the following call. A piece may be
 // empty when the response is done. It must not be called when Done.
 func (a *Attempt) Next() ([]byte, error) {
+	if a.broken != nil {
+		return nil, a.broken
+	}
 	piece, err := a.next()
 	if err != nil {
-		return piece, a.fail("response content", err)
+		a.broken = a.fail("response content", err)
 	}
-	return piece, nil
+	return piece, a.broken
 }
 
 func (a *Attempt) next() ([]byte, error) {
