@@ -167,6 +167,10 @@ func compare(ctx context.Context, o options, progress io.Writer) (*report, error
 	if err := rep.calibrate(ctx, o, e, live, progress); err != nil {
 		return nil, err
 	}
+	neighbours, err := watchNeighbours()
+	if err != nil {
+		return nil, err
+	}
 	order := rand.New(rand.NewPCG(o.seed, 0))
 	for round := range o.rounds {
 		fmt.Fprintf(progress, "round %d of %d:", round+1, o.rounds)
@@ -181,7 +185,8 @@ func compare(ctx context.Context, o options, progress io.Writer) (*report, error
 		}
 		fmt.Fprintln(progress)
 	}
-	return rep, nil
+	rep.Others, err = neighbours.share()
+	return rep, err
 }
 
 // calibrate warms every subject up and sets the rate of the paced parts, one for all of them: CPU per request depends on

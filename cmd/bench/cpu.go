@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -132,6 +133,61 @@ func descend(stats map[int]procStat, root int) []int {
 		}
 	}
 	return pids
+}
+
+// machineCPU is how much CPU time all processes of the machine have used so far, and time that its host took away.
+func machineCPU() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	return parseMachine(text)
+}
+
+func parseMachine(text []byte) (time.Duration, error) {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) < 9 || string(fields[0]) != "cpu" {
+		return 0, fmt.Errorf("/proc/stat: %q: expected cpu and 8 or more numbers", line)
+	}
+	var busy time.Duration
+	for i, field := range fields[1:9] {
+		n, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %q: %w", line, err)
+		}
+		if i != 3 && i != 4 { // idle, and idle waiting for the disk
+			busy += time.Duration(n) * clockTick
+		}
+	}
+	return busy, nil
+}
+
+// A neighbourhood tells what the rest of the machine does while the bench runs.
+type neighbourhood struct {
+	began         time.Time
+	machine, ours time.Duration
+}
+
+func watchNeighbours() (neighbourhood, error) {
+	machine, err := machineCPU()
+	if err != nil {
+		return neighbourhood{}, err
+	}
+	ours, err := treeCPU(os.Getpid())
+	return neighbourhood{time.Now(), machine, ours.total}, err
+}
+
+// share is the part of the machine's CPUs that others have used since n: a figure of a run beside which much else went on
+// is not to be trusted.
+func (n neighbourhood) share() (float64, error) {
+	now, err := watchNeighbours()
+	if err != nil {
+		return 0, err
+	}
+	others := (now.machine - n.machine) - (now.ours - n.ours)
+	all := now.began.Sub(n.began) * time.Duration(runtime.NumCPU())
+	return max(0, others.Seconds()/all.Seconds()), nil
 }
 
 // statusBytes reads one size (such as VmRSS or VmHWM) of /proc/PID/status.

@@ -59,6 +59,18 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
+func TestParseMachine(t *testing.T) {
+	const text = "cpu  100 20 3 5000 600 7 8 9 1000 2000\ncpu0 50 10 1 2500 300 3 4 4 500 1000\nintr 1\n"
+	if got, err := parseMachine([]byte(text)); err != nil || got != 147*clockTick {
+		t.Errorf("parseMachine = %s, %v; want all but idle, iowait and the guests counted twice: %s", got, err, 147*clockTick)
+	}
+	for _, text := range []string{"", "cpu 1 2 3\n", "cpu  100 20 x 5000 600 7 8 9\n", "intr 1 2 3 4 5 6 7 8 9\n"} {
+		if got, err := parseMachine([]byte(text)); err == nil {
+			t.Errorf("parseMachine(%q) = %s, want an error", text, got)
+		}
+	}
+}
+
 func TestDescend(t *testing.T) {
 	stats := map[int]procStat{
 		1: {parent: 0}, 10: {parent: 1}, 11: {parent: 10}, 12: {parent: 10}, 13: {parent: 12}, 20: {parent: 1},

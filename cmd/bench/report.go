@@ -24,6 +24,7 @@ type report struct {
 	Conns    int       `json:"connections"`
 	Rate     float64   `json:"rate_per_second"`
 	Slowest  string    `json:"slowest,omitempty"` // whose saturation the rate is half of
+	Others   float64   `json:"others"`            // the share of the machine that other processes used meanwhile
 	LeftOut  []string  `json:"left_out,omitempty"`
 	Subjects []*row    `json:"subjects"`
 	Aims     []*aim    `json:"aims"`
@@ -121,6 +122,9 @@ func (rep *report) print(out io.Writer) error {
 	}
 	fmt.Fprint(out, ". CPU in µs per request, the subject's process tree; medians, and lowest to highest round.\n\n")
 
+	if rep.Others > 0.05 {
+		fmt.Fprintf(out, "BUSY MACHINE: other processes used %.0f %% of its CPUs; run this again when it is quiet.\n\n", rep.Others*100)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "subject\tuser\tsystem\tCPU\tCPU range\t× floor\trange\tp50 µs\tp99 µs\tsaturation/s\t")
 	for _, r := range rep.Subjects {
