@@ -13,6 +13,7 @@ var gateTests = []struct {
 	{"by client", "friends", Subject{Client: "acme", Route: "media", Method: "GET"}},
 	{"percentage", "half", Subject{Client: "acme", Route: "media", Method: "GET"}},
 	{"by attribute and route", "plan", Subject{Client: "acme", Route: "media", Attributes: map[string]string{"plan": "gold", "region": "eu"}}},
+	{"by many attributes", "many", Subject{Client: "acme", Route: "media", Upstream: "partner", Method: "GET", Attributes: map[string]string{"a": "1", "b": "2", "c": "3", "d": "4"}}},
 	{"by time", "later", Subject{Client: "acme"}},
 	{"not there", "nowhere", Subject{Client: "acme"}},
 }
@@ -23,6 +24,7 @@ const moreFlags = modesFile + `
     variants: {on: true, off: false}
     defaultVariant: off
     targeting: {if: [{and: [{"==": [{var: plan}, gold]}, {starts_with: [{var: route}, med]}]}, "on"]}
+  many: {state: ENABLED, variants: {on: true, off: false}, defaultVariant: off, targeting: {if: [{missing: [client, route, upstream, method, a, b, c, d]}, "off", "on"]}}
   later: {state: ENABLED, variants: {on: true, off: false}, defaultVariant: off, targeting: {if: [{">": [{var: $flagd.timestamp}, 32503680000]}, "on"]}}
 `
 

@@ -2,6 +2,7 @@ package flags
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,11 +74,18 @@ func newTable(places int) *table { return &table{places: make([]atomic.Pointer[v
 
 // decide returns the remembered verdict, or evaluates and remembers.
 func (r *rule) decide(v *View, s *Subject) outcome {
-	hash := r.hash(s)
+	var some [8]string // a rule that reads more attributes costs an allocation
+	values := some[:0]
+	hash := uint64(len(r.reads))
+	for _, rd := range r.reads {
+		value := s.value(rd)
+		values = append(values, value)
+		hash = (hash<<7 | hash>>57) ^ maphash.String(seed, value)
+	}
 	t := r.table.Load()
 	i := hash & uint64(len(t.places)-1)
 	for _, i := range [2]uint64{i, i ^ 1} {
-		if p := t.places[i].Load(); p != nil && p.hash == hash && r.about(p, s) && (p.until == 0 || clock() < p.until) {
+		if p := t.places[i].Load(); p != nil && p.hash == hash && slices.Equal(p.values, values) && (p.until == 0 || clock() < p.until) {
 			return p.says
 		}
 	}
@@ -103,23 +111,6 @@ func (r *rule) evaluate(v *View, s *Subject, hash uint64) outcome {
 	}
 	r.remember(p)
 	return says
-}
-
-func (r *rule) hash(s *Subject) uint64 {
-	h := uint64(len(r.reads))
-	for _, rd := range r.reads {
-		h = (h<<7 | h>>57) ^ maphash.String(seed, s.value(rd))
-	}
-	return h
-}
-
-func (r *rule) about(p *verdict, s *Subject) bool {
-	for i, rd := range r.reads {
-		if p.values[i] != s.value(rd) {
-			return false
-		}
-	}
-	return true
 }
 
 func (r *rule) remember(p *verdict) {
