@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/hex"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +31,7 @@ type exchange struct {
 	view *flags.View
 
 	began   time.Time
+	limit   time.Time // when it must be over; zero: never
 	id      string
 	idBytes [32]byte
 	peer    netip.AddrPort
@@ -86,7 +89,7 @@ func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
 	}
 	x := exchanges.Get().(*exchange)
 	x.g, x.ctx, x.conn, x.snap, x.view = g, ctx, c, g.pin(), g.view()
-	x.began = time.Now()
+	x.began, x.limit = time.Now(), time.Time{}
 	x.route, x.client, x.ticket = nil, nil, admit.Ticket{}
 	x.modes = x.modes[:0]
 	x.headSent, x.closing, x.cut, x.continued, x.finished, x.sent = false, false, false, false, false, 0
@@ -96,11 +99,41 @@ func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.request.reset()
 	x.reply.reset()
 	x.ledger.Reset()
+	x.peer = netip.AddrPort{}
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		x.peer = tcp.AddrPort()
 		x.peer = netip.AddrPortFrom(x.peer.Addr().Unmap(), x.peer.Port())
 	}
 	return x
+}
+
+// believeProxies finds the client's address behind the proxies that are trusted: of the addresses in X-Forwarded-For the last
+// one that is not such a proxy's itself. Its port is not known then.
+func (x *exchange) believeProxies() {
+	if !x.snap.trusts(x.peer.Addr()) {
+		return
+	}
+	for i := len(x.in.Fields) - 1; i >= 0; i-- {
+		f := &x.in.Fields[i]
+		if f.Known != wire.ForwardedFor {
+			continue
+		}
+		for rest, more := f.Value, true; more; {
+			var last []byte
+			if comma := bytes.LastIndexByte(rest, ','); comma >= 0 {
+				rest, last = rest[:comma], rest[comma+1:]
+			} else {
+				last, more = rest, false
+			}
+			a, err := netip.ParseAddr(strings.TrimSpace(string(last)))
+			if err != nil {
+				return // whoever wrote this is the last one known
+			}
+			if x.peer = netip.AddrPortFrom(a.Unmap(), 0); !x.snap.trusts(x.peer.Addr()) {
+				return
+			}
+		}
+	}
 }
 
 // pin holds the snapshot of this moment.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -265,9 +264,6 @@ func (g *Gateway) clientBlocked(s admit.Standing) {
 	g.meters.set.GetOrCreateCounter(fmt.Sprintf("breakwater_blocks_total{route=%q}", s.Route)).Inc()
 	g.log.Warn("client blocked for errors", "client", s.Client, "route", s.Route, "until", s.Until, "errors", len(s.Evidence))
 }
-
-// address is the client's address: the connection's, or what the proxies that we trust say of it.
-func (x *exchange) address() netip.Addr { return x.peer.Addr() }
 
 // sometimes lets one line a second through to the log, and says how many it has held back.
 type sometimes struct {

@@ -76,6 +76,7 @@ func (g *Gateway) finish(x *exchange) {
 		x.ctx.SetConnectionClose()
 		x.conn.Linger() // so that unread content does not take the response with it
 	}
+	x.conn.SetLimit(time.Time{})
 	x.account()
 	x.release()
 }
@@ -103,6 +104,7 @@ func (x *exchange) check() bool {
 		x.refuse(&problemMalformed, err.Status, err.Error())
 		return false
 	}
+	x.believeProxies()
 	x.closing = x.in.Hops.Close || x.in.Minor == 0 && !x.in.Hops.Keep || x.g.draining.Load()
 	return true
 }
@@ -125,6 +127,10 @@ func (x *exchange) match() bool {
 	case route.MethodNotAllowed:
 		x.allow(o)
 		return false
+	}
+	if x.route.total > 0 {
+		x.limit = x.began.Add(x.route.total)
+		x.conn.SetLimit(x.limit)
 	}
 	if limit := x.route.bodyLimit; limit > 0 && x.in.Length > limit {
 		x.refuse(&problemTooLarge, fasthttp.StatusRequestEntityTooLarge, "the content is larger than this route takes")
@@ -184,7 +190,7 @@ func (x *exchange) authenticate() bool {
 	if x.client, ok = x.snap.clients.Lookup(key); ok {
 		return true
 	}
-	if wait := x.g.guesses.Miss(x.address(), x.began); wait > 0 {
+	if wait := x.g.guesses.Miss(x.peer.Addr(), x.began); wait > 0 {
 		x.answer.verdict = shed
 		x.refuseLater(&problemGuessing, fasthttp.StatusTooManyRequests, wait, "this address has sent too many unknown keys")
 		return false
@@ -300,7 +306,7 @@ func (x *exchange) runRequestSteps() bool {
 // forward sends the request and reads the head of the response.
 func (x *exchange) forward() bool {
 	d := &x.draft
-	x.sending = upstream.Request{Method: d.method, BodyIdle: x.route.bodyIdle, Repeatable: idempotent(d.method)}
+	x.sending = upstream.Request{Method: d.method, BodyIdle: x.route.bodyIdle, Limit: x.limit, Repeatable: idempotent(d.method)}
 	if d.trailersRead[engine.Request] {
 		x.request.trailers = d.sections[engine.RequestTrailers] // as steps have left them
 	}

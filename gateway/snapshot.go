@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type snapshot struct {
 	table      *route.Table[*boundRoute]
 	clients    *admit.Directory // nil: nobody is asked who they are
 	credential string           // the field that carries a client's key
+	proxies    []netip.Prefix   // whose X-Forwarded-For is believed
 	accessLog  *accessLog       // nil: none
 
 	routes  []*boundRoute
@@ -55,6 +57,16 @@ func (s *snapshot) release() {
 	}
 }
 
+// trusts reports whether a is the address of a proxy whose word on its own clients is taken.
+func (s *snapshot) trusts(a netip.Addr) bool {
+	for _, p := range s.proxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
 // A boundRoute is all that one request needs, bound when the file was read.
 type boundRoute struct {
 	name         string
@@ -68,6 +80,7 @@ type boundRoute struct {
 	rates        *admit.Rates   // nil: at any rate
 	bodyLimit    int64          // bytes; 0: none
 	bodyIdle     time.Duration
+	total        time.Duration // of the whole exchange; 0: no limit
 	meters       *routeMeters
 }
 
@@ -91,6 +104,9 @@ func (g *Gateway) bind(ctx context.Context, c *config.Config) (_ *snapshot, err 
 	var wrong config.ErrorList
 	if c.Clients != nil {
 		s.credential = c.Clients.Credential.Field
+		for _, p := range c.Clients.TrustedProxies {
+			s.proxies = append(s.proxies, p.Prefix)
+		}
 		if s.clients, err = directory(c.Clients.List); err != nil {
 			wrong = append(wrong, c.Clients.Errorf("file", "%w", err))
 		}
@@ -109,7 +125,7 @@ func (g *Gateway) bind(ctx context.Context, c *config.Config) (_ *snapshot, err 
 	for _, r := range c.Routes {
 		b := &boundRoute{
 			name: r.Name, config: r, upstreamName: r.To.Name, authority: r.To.URL.Authority(), inject: r.Inject,
-			bodyLimit: int64(r.Limits.Body), bodyIdle: r.Limits.IdleBody, meters: g.meters.route(r.Name),
+			bodyLimit: int64(r.Limits.Body), bodyIdle: r.Limits.IdleBody, total: r.Limits.Total, meters: g.meters.route(r.Name),
 		}
 		if p := pools[r.To]; p != nil {
 			b.upstream = p.upstream

@@ -50,9 +50,13 @@ type deadline struct {
 	want  time.Time     // zero: none
 	armed time.Time     // zero: none
 	idle  time.Duration // if above 0, want is this long after the beginning of each read or write
+	limit time.Time     // want is never later; zero: none
 }
 
 func (d *deadline) move(t time.Time) error {
+	if !d.limit.IsZero() && (t.IsZero() || t.After(d.limit)) {
+		t = d.limit
+	}
 	d.want = t
 	if t.IsZero() || !d.armed.IsZero() && !t.Before(d.armed) {
 		return nil
@@ -138,6 +142,9 @@ func (s *Socket) SetIdle(read, write time.Duration) { s.read.idle, s.write.idle 
 
 // SetReadIdle gives each following read its own time; 0 leaves the deadline as it is.
 func (s *Socket) SetReadIdle(d time.Duration) { s.read.idle = d }
+
+// SetLimit says when reading and writing end whatever their deadlines: with what they are set to from now on. Zero is never.
+func (s *Socket) SetLimit(t time.Time) { s.read.limit, s.write.limit = t, t }
 
 var past = time.Unix(1, 0)
 

@@ -19,6 +19,7 @@ type Request struct {
 	Chunks bool   // the content goes out in chunks; else the head has said its length
 
 	BodyIdle time.Duration // how long each read of the client's content may wait; 0: for ever
+	Limit    time.Time     // when the exchange must be over; zero: never
 
 	// Repeatable says that sending the request again does no harm (9110 9.2.2), so that a connection which turns out to have
 	// been closed while idle costs nothing.
@@ -74,7 +75,7 @@ func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interi
 		if err != nil {
 			return err
 		}
-		a.begin(l)
+		a.begin(l, req)
 		client.Watch(l.socket)
 		err = a.exchange(req, client, to)
 		if err == nil || !a.stale(req, err) {
@@ -93,11 +94,12 @@ func (a *Attempt) stale(req *Request, err error) bool {
 	return a.l.reused && req.Repeatable && req.Body == nil && a.l.w == 0 && errors.As(err, &e) && e.Kind == Cut
 }
 
-func (a *Attempt) begin(l *link) {
+func (a *Attempt) begin(l *link, req *Request) {
 	a.l, a.done, a.broken, a.misused, a.left = l, false, nil, false, 0
 	a.body.reset()
 	a.trailer = a.trailer[:0]
 	l.r, l.w = 0, 0
+	l.socket.SetLimit(req.Limit)
 	l.socket.SetIdle(0, a.u.IdleBodyTimeout)
 }
 
@@ -317,6 +319,7 @@ func (a *Attempt) Close(client *conn.Accepted) (sent bool) {
 		return sent
 	}
 	a.l = nil
+	l.socket.SetLimit(time.Time{})
 	l.socket.SetIdle(0, 0)
 	a.u.put(l, a.HeadAt)
 	return sent
