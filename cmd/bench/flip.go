@@ -117,7 +117,7 @@ func flipByAPI(ctx context.Context, at placed, key string, on bool) error {
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+at.admin.String()+"/flags/"+key, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+at.admin.String()+"/api/v1/flags/"+key, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func flipByAPI(ctx context.Context, at placed, key string, on bool) error {
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if err == nil && response.StatusCode/100 != 2 {
-		err = fmt.Errorf("PUT /flags/%s: %s: %q", key, response.Status, text)
+		err = fmt.Errorf("PUT /api/v1/flags/%s: %s: %q", key, response.Status, text)
 	}
 	return err
 }

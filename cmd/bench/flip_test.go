@@ -144,7 +144,7 @@ func TestFlipByAPI(t *testing.T) {
 	if err := flipByAPI(t.Context(), at, "some-flag", true); err != nil {
 		t.Error(err)
 	}
-	if want := "PUT /flags/some-flag application/json Bearer " + adminToken + " on"; got != want {
+	if want := "PUT /api/v1/flags/some-flag application/json Bearer " + adminToken + " on"; got != want {
 		t.Errorf("the API was asked %q, want %q", got, want)
 	}
 	if err := flipByAPI(t.Context(), at, "some-flag", false); err == nil || !strings.Contains(err.Error(), "409 Conflict") {
