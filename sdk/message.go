@@ -1,6 +1,8 @@
 package sdk
 
 import (
+	"encoding/binary"
+
 	"github.com/breakwater-gateway/breakwater/sdk/abi"
 )
 
@@ -39,23 +41,58 @@ func following(in *abi.Input, p *abi.Piece) bool {
 	return ok
 }
 
+// begin takes input apart. It does what walking an [abi.Input] would do, in one function without calls: they are dear in
+// WebAssembly, and this is on the way of every call of a guest. What is not the layout is left to abi to name.
 func (m *message) begin(input []byte, phase abi.Phase) {
-	in := begin(input, phase)
+	if len(input) < 8 || input[2] != uint8(phase) {
+		begin(input, phase)
+	}
 	m.method, m.uri, m.body, m.whole, m.hasBody = nil, nil, nil, false, false
-	m.status, m.fields = in.Status, m.fields[:0]
-	var p abi.Piece
-	for following(&in, &p) {
-		switch p.Kind {
+	m.status, m.fields = int(binary.LittleEndian.Uint16(input[4:])), m.fields[:0]
+	rest := input
+	n := uint64(binary.LittleEndian.Uint16(input)) // the header
+	if n < 8 || n > uint64(len(rest)) {
+		wrong(input, phase)
+	}
+	for {
+		rest = rest[n:]
+		if len(rest) == 0 {
+			return
+		}
+		if len(rest) < 8 {
+			wrong(input, phase)
+		}
+		n = uint64(binary.LittleEndian.Uint32(rest[4:])) + 8
+		if n > uint64(len(rest)) {
+			wrong(input, phase)
+		}
+		payload := rest[8:n:n]
+		switch abi.Kind(rest[0]) {
 		case abi.KindMethod:
-			m.method = p.Value
+			m.method = payload
 		case abi.KindURI:
-			m.uri = p.Value
-		case abi.KindField:
-			m.fields = append(m.fields, line{p.Section, p.Name, p.Value})
+			m.uri = payload
 		case abi.KindBody:
-			m.body, m.whole, m.hasBody = p.Value, p.Whole, true
+			m.body, m.whole, m.hasBody = payload, rest[1]&1 == 1, true
+		case abi.KindField, abi.KindFact:
+			name := int(binary.LittleEndian.Uint16(rest[2:]))
+			if name > len(payload) {
+				wrong(input, phase)
+			}
+			if abi.Kind(rest[0]) == abi.KindField && rest[1] < abi.Sections {
+				m.fields = append(m.fields, line{abi.Section(rest[1]), payload[:name:name], payload[name:]})
+			}
 		}
 	}
+}
+
+// wrong walks an input that is not the layout, and panics with what is wrong.
+func wrong(input []byte, phase abi.Phase) {
+	in := begin(input, phase)
+	var p abi.Piece
+	for following(&in, &p) {
+	}
+	panic("BUG: an input of " + phase.String() + " that is right was taken for wrong")
 }
 
 func (m *message) field(s abi.Section, name string) ([]byte, bool) {
