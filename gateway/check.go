@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/flags"
+	"github.com/breakwater-gateway/breakwater/gateway/admit"
+	"github.com/breakwater-gateway/breakwater/gateway/config"
+	"github.com/breakwater-gateway/breakwater/plugins"
+)
+
+// Check loads the configuration and all that it names, plugins and flags included, as New does, but listens nowhere and
+// writes nothing. Its error has every mistake, each with its place.
+func Check(ctx context.Context, o Options) (*config.Config, error) {
+	c, err := config.Load(o.Config, &o.Load)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		options: o, log: slog.New(slog.DiscardHandler), started: c, pools: map[string]*pool{}, meters: newMeters(),
+		limits: admit.NewRegistry(time.Now(), nil), guesses: admit.NewGuesses(time.Now()),
+	}
+	defer g.Close()
+	if g.plugins, err = plugins.NewHost(plugins.HostOptions{CacheDir: o.CacheDir, Logger: g.log, Gateway: "breakwater " + o.Version}); err != nil {
+		return nil, err
+	}
+	var wrong []error
+	if c.Flags != nil {
+		// Neither journal nor last good copy: the file is to be judged by itself, and nothing to be written.
+		if g.flags, err = flags.Open(ctx, flags.Options{Path: c.Flags.File}); err != nil {
+			return nil, err
+		}
+		if err := g.flags.Status().Err; err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	s, err := g.bind(ctx, c)
+	if err != nil {
+		return nil, errors.Join(append(wrong, err)...)
+	}
+	defer s.release()
+	if g.flags != nil && len(wrong) == 0 {
+		if err := g.flags.Bind(s.gates()...); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
