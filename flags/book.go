@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -37,8 +38,8 @@ import (
 // Options say where a book's flags are.
 type Options struct {
 	Path     string       // the flag file: .json, .yaml or .yml
-	LastGood string       // where a copy of the last good file is kept; "" for none
-	Journal  string       // where changes are written down; "" for nowhere
+	LastGood string       // where a copy of the last good file is kept; "" for none; its directory is made
+	Journal  string       // where changes are written down; "" for nowhere; its directory is made
 	Log      *slog.Logger // nil for none
 }
 
@@ -101,8 +102,17 @@ func Open(ctx context.Context, o Options) (*Book, error) {
 		return nil, fmt.Errorf("flags: %w", err)
 	}
 	b.client = b.api.NewClient()
+	if o.LastGood != "" {
+		if err := os.MkdirAll(filepath.Dir(o.LastGood), 0o700); err != nil {
+			b.log.Warn("the last good flags cannot be kept", "error", err)
+		}
+	}
 	if o.Journal != "" {
-		j, err := journal.Open(o.Journal, b.remember)
+		err := os.MkdirAll(filepath.Dir(o.Journal), 0o700)
+		var j *journal.Journal
+		if err == nil {
+			j, err = journal.Open(o.Journal, b.remember)
+		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("flags: open the journal: %w", err), b.Close())
 		}
@@ -216,6 +226,14 @@ func (b *Book) Refused() uint64 { return b.refused.Load() }
 
 // Unwritten counts changes that the journal could not take.
 func (b *Book) Unwritten() uint64 { return b.journalN.Load() }
+
+// Broken says where the journal's chain does not hold, or nil. The journal is continued all the same.
+func (b *Book) Broken() error {
+	if b.journal == nil {
+		return nil
+	}
+	return b.journal.Broken()
+}
 
 // Bind says which gates the running configuration asks for, instead of those said before. A document that lacks one
 // of their flags, or in which a variant is no mode, is refused from now on; if the current one does, Bind changes nothing

@@ -40,9 +40,6 @@ func openBook(t testing.TB, content string) *Book {
 	t.Helper()
 	dir := t.TempDir()
 	o := Options{Path: filepath.Join(dir, "flags.yaml"), LastGood: filepath.Join(dir, "state", "good"), Journal: filepath.Join(dir, "state", "journal")}
-	if err := os.Mkdir(filepath.Dir(o.Journal), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	write(t, o.Path, content)
 	return follow(t, o)
 }

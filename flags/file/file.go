@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Content is what a file held at one moment, when nobody was writing.
@@ -76,6 +77,9 @@ func Replace(path string, data []byte, based [sha256.Size]byte) error {
 		return fmt.Errorf("write %s: %w", path, ErrChanged)
 	}
 	exchanged, err := swap(temp, target)
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("write %s: it is mounted as a single file, which cannot be replaced: mount its directory instead", path)
+	}
 	if err != nil {
 		return err
 	}
