@@ -23,17 +23,23 @@ func (r *Request) Query(name string) (raw []byte, ok bool) {
 // are, byte for byte and in their order, empty ones too. The question mark goes when nothing is left behind it.
 func (r *Request) DropQuery(names ...string) bool {
 	start, end := queryOf(r.uri)
-	if start < 0 || !hasAny(r.uri[:end], start, names) {
+	if start < 0 {
 		return false
 	}
 	uri := r.uri
-	dst := append(r.scratch(), uri[:start]...)
+	var dst []byte // nil until there is something to drop
 	for at := start; at <= end; {
-		var pair []byte
-		pair, at = nextPair(uri[:end], at)
-		if !isAny(pair, names) {
+		pair, after := nextPair(uri[:end], at)
+		switch drop := isAny(pair, names); {
+		case drop && dst == nil:
+			dst = append(r.scratch(), uri[:at]...)
+		case !drop && dst != nil:
 			dst = append(append(dst, pair...), '&')
 		}
+		at = after
+	}
+	if dst == nil {
+		return false
 	}
 	dst = dst[:len(dst)-1] // the last ampersand; the question mark if no pair is left
 	if len(dst) == start && dst[start-1] == '?' {
@@ -125,17 +131,6 @@ func cutPair(pair []byte) (name, value []byte) {
 
 var equals = []byte("=")
 
-func hasAny(uri []byte, at int, names []string) bool {
-	for at <= len(uri) {
-		var pair []byte
-		pair, at = nextPair(uri, at)
-		if isAny(pair, names) {
-			return true
-		}
-	}
-	return false
-}
-
 func isAny(pair []byte, names []string) bool {
 	for _, name := range names {
 		if isParameter(pair, name) {
@@ -149,6 +144,9 @@ func isAny(pair []byte, names []string) bool {
 func isParameter(pair []byte, name string) bool {
 	if len(pair) == 0 {
 		return false // an empty pair is no parameter, not one with an empty name
+	}
+	if c := pair[0]; name != "" && c != name[0] && c != '%' && c != '+' {
+		return false // most pairs
 	}
 	raw := pair
 	if i := bytes.IndexByte(pair, '='); i >= 0 {

@@ -25,13 +25,7 @@ func readEnvelope(body []byte) envelope {
 		s.at = 3
 	}
 	for first := true; s.member(first); first = false {
-		if !s.keyIs("error") {
-			if !s.pass() {
-				break
-			}
-			continue
-		}
-		if s.peek() != '{' {
+		if s.key != keyError || s.peek() != '{' {
 			if !s.pass() {
 				break
 			}
@@ -49,25 +43,37 @@ func readEnvelope(body []byte) envelope {
 func (s *scanner) readError(e *envelope) bool {
 	for first := true; s.member(first); first = false {
 		ok := true
-		switch {
-		case s.keyIs("code"):
+		switch s.key {
+		case keyCode:
 			e.code, ok = s.integer()
-		case s.keyIs("error_subcode"):
+		case keySubcode:
 			e.subcode, ok = s.integer()
-		case s.keyIs("is_transient"):
+		case keyTransient:
 			e.transient, ok = s.boolean()
-		case s.keyIs("message"):
+		case keyMessage:
 			e.message, ok = s.textOrPass()
-		case s.keyIs("error_data") && s.peek() == '{':
-			for first := true; ok && s.member(first); first = false {
-				if s.keyIs("details") {
-					e.details, ok = s.textOrPass()
-				} else {
-					ok = s.pass()
-				}
-			}
-			ok = ok && s.closed
+		case keyData:
+			ok = s.readData(e)
 		default:
+			ok = s.pass()
+		}
+		if !ok {
+			return false
+		}
+	}
+	return s.closed
+}
+
+// readData reads the details of an error's data; false if it does not end.
+func (s *scanner) readData(e *envelope) bool {
+	if s.peek() != '{' {
+		return s.pass()
+	}
+	for first := true; s.member(first); first = false {
+		ok := true
+		if s.key == keyDetails {
+			e.details, ok = s.textOrPass()
+		} else {
 			ok = s.pass()
 		}
 		if !ok {
@@ -82,8 +88,8 @@ func (s *scanner) readError(e *envelope) bool {
 type scanner struct {
 	b      []byte
 	at     int
-	key    []byte // the last member's, between its quotes
-	closed bool   // member has passed the end of its object
+	key    key  // the last member's
+	closed bool // member has passed the end of its object
 }
 
 // peek is the next byte that is not white space, 0 at the end.
@@ -130,8 +136,8 @@ func (s *scanner) member(first bool) bool {
 	} else if !s.take(',') {
 		return false
 	}
-	key, ok := s.text()
-	s.key = key
+	text, ok := s.text()
+	s.key = keyOf(text)
 	return ok && s.take(':')
 }
 
@@ -268,31 +274,70 @@ func (s *scanner) passKey() bool {
 	return ok && s.take(':')
 }
 
-// keyIs compares the last key, its escapes undone, with a name of plain ASCII.
-func (s *scanner) keyIs(name string) bool {
-	if len(s.key) == len(name) || bytes.IndexByte(s.key, '\\') < 0 {
-		return string(s.key) == name // escaped, it would be longer
+// A key is one of those that are looked for, or another.
+type key uint8
+
+const (
+	keyOther key = iota
+	keyError
+	keyCode
+	keySubcode
+	keyTransient
+	keyMessage
+	keyData
+	keyDetails
+)
+
+const longestKey = len("error_subcode")
+
+// keyOf tells which key text is. It may be escaped, though nobody does that who wants to be understood.
+func keyOf(text []byte) key {
+	var plain [longestKey]byte
+	if bytes.IndexByte(text, '\\') >= 0 {
+		text = plain[:unescape(&plain, text)]
 	}
+	switch string(text) {
+	case "error":
+		return keyError
+	case "code":
+		return keyCode
+	case "error_subcode":
+		return keySubcode
+	case "is_transient":
+		return keyTransient
+	case "message":
+		return keyMessage
+	case "error_data":
+		return keyData
+	case "details":
+		return keyDetails
+	}
+	return keyOther
+}
+
+// unescape writes text, its escapes undone, to plain and returns the length; 0 if it is none of the keys that are looked for.
+func unescape(plain *[longestKey]byte, text []byte) int {
 	n := 0
-	for i := 0; i < len(s.key); i++ {
-		c := s.key[i]
+	for i := 0; i < len(text); i++ {
+		c := text[i]
 		if c == '\\' {
-			if i+5 >= len(s.key) || string(s.key[i+1:i+4]) != "u00" {
-				return false // the other escapes are not in any name
+			if i+5 >= len(text) || string(text[i+1:i+4]) != "u00" {
+				return 0
 			}
-			high, low := hex(s.key[i+4]), hex(s.key[i+5])
+			high, low := hex(text[i+4]), hex(text[i+5])
 			if high > 15 || low > 15 {
-				return false
+				return 0
 			}
 			c = high<<4 | low
 			i += 5
 		}
-		if n == len(name) || c != name[n] {
-			return false
+		if n == len(plain) {
+			return 0
 		}
+		plain[n] = c
 		n++
 	}
-	return n == len(name)
+	return n
 }
 
 func hex(c byte) byte {
