@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"io"
 	"strconv"
 	"sync"
@@ -25,8 +26,10 @@ type accessLog struct {
 	dropped atomic.Uint64
 }
 
-// accessLogRoom is how many bytes may wait to be written.
-const accessLogRoom = 1 << 20
+const (
+	accessLogRoom  = 1 << 20                // bytes that may wait to be written
+	accessLogEvery = 100 * time.Millisecond // how long a line may: waking the writer for each would cost more than the line
+)
 
 func newAccessLog(out io.WriteCloser) *accessLog {
 	l := &accessLog{out: out, kick: make(chan struct{}, 1), done: make(chan struct{}), filling: make([]byte, 0, accessLogRoom)}
@@ -38,14 +41,14 @@ func newAccessLog(out io.WriteCloser) *accessLog {
 func (l *accessLog) write(line []byte) {
 	l.mu.Lock()
 	fits := len(l.filling)+len(line) <= accessLogRoom && !l.closed
-	first := len(l.filling) == 0
+	before := len(l.filling)
 	if fits {
 		l.filling = append(l.filling, line...)
 	}
 	l.mu.Unlock()
 	if !fits {
 		l.dropped.Add(1)
-	} else if first {
+	} else if before < accessLogRoom/2 && before+len(line) >= accessLogRoom/2 {
 		select {
 		case l.kick <- struct{}{}:
 		default:
@@ -55,13 +58,23 @@ func (l *accessLog) write(line []byte) {
 
 func (l *accessLog) run() {
 	defer close(l.done)
+	ticker := time.NewTicker(accessLogEvery)
+	defer ticker.Stop()
 	writing := make([]byte, 0, accessLogRoom)
-	for range l.kick {
+	for closed := false; !closed; {
+		select {
+		case <-ticker.C:
+		case <-l.kick:
+		}
 		l.mu.Lock()
 		writing, l.filling = l.filling, writing[:0]
+		closed = l.closed
 		l.mu.Unlock()
+		if len(writing) == 0 {
+			continue
+		}
 		if _, err := l.out.Write(writing); err != nil {
-			l.dropped.Add(1) // there is nowhere to say so but in the count
+			l.dropped.Add(uint64(bytes.Count(writing, []byte("\n")))) // there is nowhere to say so but in the count
 		}
 	}
 }
@@ -69,17 +82,12 @@ func (l *accessLog) run() {
 // close writes what is left and ends the log.
 func (l *accessLog) close() {
 	l.mu.Lock()
-	closed := l.closed
 	l.closed = true
 	l.mu.Unlock()
-	if closed {
-		return
-	}
 	select {
 	case l.kick <- struct{}{}:
 	default:
 	}
-	close(l.kick)
 	<-l.done
 	l.out.Close() //nolint:errcheck // what was written is written
 }

@@ -336,4 +336,7 @@ func (g *Gateway) free(s *snapshot) {
 	for _, p := range unused {
 		p.upstream.Close()
 	}
+	if s.accessLog != nil {
+		s.accessLog.close()
+	}
 }
