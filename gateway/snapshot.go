@@ -166,6 +166,7 @@ func (g *Gateway) bindStep(ctx context.Context, r *config.Route, st *config.Step
 		Name: use.Name, Path: use.Path, Config: st.Config.JSON(), Interruption: use.Interruption,
 		Limits: plugins.Limits{
 			MemoryBytes: int64(use.Limits.Memory), Timeout: use.Limits.Time, Instances: use.Limits.Instances,
+			Wait: max(100*time.Millisecond, use.Limits.Time), // an instance may rightly be taken for so long
 		},
 	}
 	if !use.SHA256.IsZero() {
