@@ -97,8 +97,12 @@ func (l *accessLog) close() {
 func appendEntry(dst []byte, x *exchange, elapsed time.Duration) []byte {
 	a := &x.answer
 	dst = append(dst, `{"time":"`...)
-	dst = x.began.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
-	dst = append(dst, `","request":`...)
+	dst = append(dst, x.g.dateOf(x.began).stamp...)
+	dst = append(dst, '.')
+	for div, us := 100_000, x.began.Nanosecond()/1000; div > 0; div /= 10 {
+		dst = append(dst, byte('0'+us/div%10))
+	}
+	dst = append(dst, `Z","request":`...)
 	dst = appendJSON(dst, x.id)
 	dst = append(dst, `,"peer":`...)
 	dst = append(dst, '"')

@@ -50,7 +50,7 @@ type Gateway struct {
 	watcher     *conn.Watcher
 	certificate atomic.Pointer[tls.Certificate]
 	draining    atomic.Bool
-	dated       atomic.Pointer[datedText]
+	dated       atomic.Pointer[dated]
 
 	reloading sync.Mutex
 	reloaded  atomic.Pointer[Reloaded]

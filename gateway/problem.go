@@ -132,7 +132,7 @@ func (x *exchange) sendProblem(p *problem, status int, detail string, fields []b
 	}
 	x.closing = x.closing || x.contentLeft()
 	b := wire.AppendStatusLine(x.out[:0], status, fasthttp.StatusMessage(status))
-	b = wire.AppendField(b, "Date", x.g.date(x.began))
+	b = wire.AppendField(b, "Date", x.g.dateOf(x.began).date)
 	b = wire.AppendField(b, "Content-Type", "application/problem+json")
 	b = appendLength(b, int64(len(body)))
 	b = append(b, fields...)

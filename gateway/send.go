@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/breakwater-gateway/breakwater/gateway/conn"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/plugins/engine"
@@ -110,7 +109,7 @@ func (x *exchange) appendResponseHead(reason []byte) outgoing {
 		b = wire.AppendField(b, f.Name, f.Value)
 	}
 	if !date {
-		b = wire.AppendField(b, "Date", x.g.date(x.began))
+		b = wire.AppendField(b, "Date", x.g.dateOf(x.began).date)
 	}
 	switch {
 	case mode == chunks:
@@ -233,21 +232,22 @@ func (x *exchange) cutOff() {
 	x.ctx.SetConnectionClose()
 }
 
-// date returns the Date field's value for t (9110 6.6.1), made once a second.
-func (g *Gateway) date(t time.Time) string {
-	second := t.Unix()
-	if d := g.dated.Load(); d != nil && d.second == second {
-		return d.text
-	}
-	d := &datedText{second, t.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")}
-	g.dated.Store(d)
-	return d.text
+// A dated second is a second's time as it is written, made once for all requests of that second.
+type dated struct {
+	second int64
+	date   string // for a Date field (9110 6.6.1)
+	stamp  string // for the access log, up to the second
 }
 
-type datedText struct {
-	second int64
-	text   string
+func (g *Gateway) dateOf(t time.Time) *dated {
+	second := t.Unix()
+	if d := g.dated.Load(); d != nil && d.second == second {
+		return d
+	}
+	t = t.UTC()
+	d := &dated{second, t.Format("Mon, 02 Jan 2006 15:04:05 GMT"), t.Format("2006-01-02T15:04:05")}
+	g.dated.Store(d)
+	return d
 }
 
 var _ upstream.Interims = (*exchange)(nil)
-var _ = conn.ErrEnd

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
@@ -9,9 +8,7 @@ import (
 	"github.com/breakwater-gateway/breakwater/gateway/blame"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/plugins"
-	"github.com/breakwater-gateway/breakwater/plugins/engine"
 	"github.com/breakwater-gateway/breakwater/sdk/abi"
-	"github.com/valyala/fasthttp"
 )
 
 // A step is a plugin on a route, behind its gate.
@@ -169,7 +166,3 @@ func verdictOf(e *upstream.Error) abi.Verdict {
 	}
 	return v
 }
-
-var _ = bytes.Equal
-var _ = engine.Request
-var _ = fasthttp.StatusOK
