@@ -5,7 +5,7 @@ GUESTS   := $(notdir $(wildcard plugins/guests/*))
 WASM     := $(GUESTS:%=bin/guests/%.wasm)
 GOFUMPT  := mvdan.cc/gofumpt@v0.9.2
 STATIC   := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME ?= 20s
+FUZZTIME ?= 2m
 SOAKTIME ?= 30m
 
 .PHONY: build run test lint unit bench soak fuzz clean programs
@@ -25,10 +25,11 @@ $(WASM): bin/guests/%.wasm:
 run: build
 	@cmd/breakwater/example/run.sh
 
-# Everything that CI runs.
+# Everything that CI runs. The fuzzers run for two seconds each, the soak test for twenty.
 test: lint build
 	@.ci/need gcc gcc
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+	@.ci/fuzz 2s
 
 lint:
 	@files=$$($(GO) run $(GOFUMPT) -l cmd flags gateway plugins sdk); \
@@ -36,9 +37,22 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATIC) ./...
 
+# The peers and ours in one interleaved run, and what is measured alone. Needs a quiet machine.
 bench: build
-	$(GO) test -run '^$$' -bench . -benchmem ./flags ./plugins/... ./gateway/...
-	bin/bench
+	@.ci/need nginx nginx && .ci/need haproxy haproxy && .ci/need /usr/lib/nginx/modules/ngx_http_lua_module.so libnginx-mod-http-lua
+	$(GO) test -run '^$$' -bench 'Gate|Entry|Flip' -benchmem ./flags ./plugins
+	bin/bench -assert
+	bin/bench flip -assert
+	bin/bench body -assert
+
+# Load with random faults, for as long as SOAKTIME.
+soak:
+	@.ci/need gcc gcc
+	CGO_ENABLED=1 SOAKTIME=$(SOAKTIME) $(GO) test -race -run TestSoak -v -timeout 0 ./gateway/e2e
+
+# Every fuzz target, for FUZZTIME each.
+fuzz:
+	@.ci/fuzz $(FUZZTIME)
 
 clean:
 	rm -rf bin
