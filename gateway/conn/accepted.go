@@ -2,6 +2,7 @@ package conn
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,9 @@ type Accepted struct {
 	linger  atomic.Bool
 	unwatch func()
 	closed  sync.Once
+
+	heard  bool  // something has been read
+	failed error // why nothing more can be read
 
 	// Pending is the gateway's own: what one handler leaves for the next on this connection.
 	Pending any
@@ -44,8 +48,27 @@ func Of(c net.Conn) *Accepted {
 	return nil
 }
 
-// Read reads what the client sends, decrypted.
-func (a *Accepted) Read(p []byte) (int, error) { return a.stream.Read(p) }
+// Read reads what the client sends, decrypted. Like [Socket.Read] it returns [ErrEnd] where others return io.EOF: a
+// close_notify does not end a message either.
+func (a *Accepted) Read(p []byte) (int, error) {
+	n, err := a.stream.Read(p)
+	if err == io.EOF {
+		err = ErrEnd
+	}
+	a.heard = a.heard || n > 0
+	if err != nil {
+		a.failed = err
+	}
+	return n, err
+}
+
+// Heard reports whether the client has ever sent anything.
+func (a *Accepted) Heard() bool { return a.heard }
+
+// Failed returns the error that the last failed Read returned, nil while there was none. A parser that believes to have come
+// to the end of a message, and needed that Read, is wrong: fasthttp takes an end or a timeout behind the last chunk for the
+// end of the trailer section.
+func (a *Accepted) Failed() error { return a.failed }
 
 // Write drops p: it is how fasthttp's loop writes, and the gateway has written already.
 func (a *Accepted) Write(p []byte) (int, error) { return len(p), nil }

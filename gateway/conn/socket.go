@@ -26,8 +26,9 @@ type Socket struct {
 	interrupted atomic.Bool
 
 	raw     syscall.RawConn // nil where the connection has no descriptor
-	peek    func(fd uintptr) bool
+	peek    func(fd uintptr)
 	nothing bool // what peek found: open, and nothing to read
+	dry     bool // a Read is to find nothing, see Holds
 }
 
 // NewSocket returns c as a Socket.
@@ -84,8 +85,14 @@ func (d *deadline) again() bool {
 
 // Read implements io.Reader. It returns [ErrEnd] where others return io.EOF.
 func (s *Socket) Read(p []byte) (int, error) {
+	if s.dry {
+		return 0, os.ErrDeadlineExceeded
+	}
 	if err := s.read.begin(); err != nil {
 		return 0, err
+	}
+	if s.interrupted.Load() { // begin may have undone what Interrupt did to the timer
+		return 0, ErrInterrupted
 	}
 	for {
 		n, err := s.Conn.Read(p)
@@ -108,6 +115,9 @@ func (s *Socket) Read(p []byte) (int, error) {
 func (s *Socket) Write(p []byte) (int, error) {
 	if err := s.write.begin(); err != nil {
 		return 0, err
+	}
+	if s.interrupted.Load() {
+		return 0, ErrInterrupted
 	}
 	written := 0
 	for {
@@ -160,13 +170,23 @@ func (s *Socket) Resume() {
 	s.read.armed, s.write.armed = past, past // so that the next attempt finds that it has time left
 }
 
-// Clean reports whether the connection is open with nothing to read: only then may it carry another message.
+// Clean reports whether the connection is open with nothing to read: only then may it carry another message. An interrupted
+// one may not. Deadlines do not matter: one that was moved away may have fired meanwhile.
 func (s *Socket) Clean() bool {
-	if s.raw == nil {
-		return true
+	if s.raw == nil || s.interrupted.Load() {
+		return !s.interrupted.Load()
 	}
 	s.nothing = false
-	return s.raw.Read(s.peek) == nil && s.nothing
+	return s.raw.Control(s.peek) == nil && s.nothing
+}
+
+// Holds reports whether stream, which is TLS over s, has anything but silence to give that it has taken off s already. What it
+// gives goes into buf, which is not empty.
+func (s *Socket) Holds(stream io.Reader, buf []byte) bool {
+	s.dry = true
+	n, err := stream.Read(buf)
+	s.dry = false
+	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // Reset makes Close send RST instead of FIN, so that a content that ends with the connection is seen to be cut.

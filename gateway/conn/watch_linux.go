@@ -83,17 +83,18 @@ func (w *Watcher) run() {
 	}
 }
 
-// add watches a until the function that it returns is called, before a's descriptor is closed.
+// add watches a until the function that it returns is called. By then a's descriptor may have been closed, and be another's.
 func (w *Watcher) add(a *Accepted) (remove func()) {
 	if w == nil || a.raw == nil {
 		return func() {}
 	}
-	var fd int32
+	var fd, serial int32
 	a.raw.Control(func(d uintptr) { //nolint:errcheck // fails for a closed connection only
 		fd = int32(d)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.serial++
+		serial = w.serial
 		w.watched[fd] = watched{a, w.serial}
 		unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{ //nolint:errcheck // then it is not noticed
 			Events: unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: fd, Pad: w.serial,
@@ -102,6 +103,8 @@ func (w *Watcher) add(a *Accepted) (remove func()) {
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		delete(w.watched, fd)
+		if w.watched[fd].serial == serial {
+			delete(w.watched, fd)
+		}
 	}
 }
