@@ -125,15 +125,31 @@ func (x *exchange) believeProxies() {
 			} else {
 				last, more = rest, false
 			}
-			a, err := netip.ParseAddr(strings.TrimSpace(string(last)))
-			if err != nil {
+			if last = bytes.TrimSpace(last); len(last) == 0 {
+				continue // an empty element of a list is none (9110 5.6.1)
+			}
+			a, ok := forwardedFor(string(last))
+			if !ok {
 				return // whoever wrote this is the last one known
 			}
-			if x.peer = netip.AddrPortFrom(a.Unmap(), 0); !x.snap.trusts(x.peer.Addr()) {
+			if x.peer = netip.AddrPortFrom(a, 0); !x.snap.trusts(a) {
 				return
 			}
 		}
 	}
+}
+
+// forwardedFor reads an element of X-Forwarded-For: an address, to which some proxies add a port.
+func forwardedFor(s string) (a netip.Addr, ok bool) {
+	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	if err != nil {
+		var with netip.AddrPort
+		if with, err = netip.ParseAddrPort(s); err != nil {
+			return a, false
+		}
+		a = with.Addr()
+	}
+	return a.Unmap(), true
 }
 
 // pin holds the snapshot of this moment.

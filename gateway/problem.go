@@ -142,5 +142,6 @@ func (x *exchange) sendProblem(p *problem, status int, detail string, fields []b
 		x.sent = int64(len(body))
 	}
 	x.out, x.headSent = b, true
+	x.conn.SetLimit(time.Time{}) // that the time is over may be said after it
 	x.flush()
 }
