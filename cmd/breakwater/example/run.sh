@@ -2,9 +2,10 @@
 # Starts the example on a copy of its files, says what to try, and stops both programs on Ctrl-C. Called by make run.
 set -eu
 cd "$(dirname "$0")/../../.."
-rm -rf bin/example
-mkdir -p bin/example
-cp -R cmd/breakwater/example/*.yaml cmd/breakwater/example/secrets bin/example/
+dir=bin/run/example # as deep as here, so that relative paths hold
+rm -rf "$dir"
+mkdir -p "$dir"
+cp -R cmd/breakwater/example/*.yaml cmd/breakwater/example/secrets "$dir"
 
 partner= gateway=
 stop() {
@@ -26,14 +27,14 @@ ready() {
 }
 
 bin/partnersim -listen 127.0.0.1:8081 -control 127.0.0.1:8082 -public-url http://127.0.0.1:8080 \
-	>bin/example/partnersim.log 2>&1 &
+	>$dir/partnersim.log 2>&1 &
 partner=$!
-ready bin/example/partnersim.log $partner
-bin/breakwater run -config bin/example/breakwater.yaml -cache-dir bin/cache >bin/example/breakwater.log 2>&1 &
+ready $dir/partnersim.log $partner
+bin/breakwater run -config $dir/breakwater.yaml -cache-dir bin/cache >$dir/breakwater.log 2>&1 &
 gateway=$!
-ready bin/example/breakwater.log $gateway
+ready $dir/breakwater.log $gateway
 
-cat <<'END'
+cat <<END
 Breakwater is ready: gateway http://127.0.0.1:8080, admin http://127.0.0.1:9090,
 before a simulated partner at http://127.0.0.1:8081 (control http://127.0.0.1:8082).
 
@@ -51,6 +52,6 @@ Then play the incident: the partner begins to reject its own parameter, and a fl
   bin/breakwater flag set drop-phone-number-id on --reason 'partner rejects phone_number_id'
   curl -X DELETE http://127.0.0.1:8082/scenarios/reject-phone-number-id
 
-What the gateway logs: bin/example/breakwater.log. Ctrl-C stops everything.
+What the gateway logs: $dir/breakwater.log. Ctrl-C stops everything.
 END
 wait $gateway
