@@ -43,7 +43,7 @@ func Check(ctx context.Context, o Options) (*config.Config, error) {
 	}
 	defer s.release()
 	if g.flags != nil && len(wrong) == 0 {
-		if err := g.flags.Bind(s.gates()...); err != nil {
+		if err := g.bindFlags(s); err != nil {
 			wrong = append(wrong, err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/breakwater-gateway/breakwater/flags"
+	"github.com/breakwater-gateway/breakwater/flags"
 	"github.com/breakwater-gateway/breakwater/gateway/config"
 	"github.com/fsnotify/fsnotify"
 )
@@ -26,6 +28,8 @@ func (g *Gateway) Reloaded() Reloaded { return *g.reloaded.Load() }
 // Reload reads the configuration again. Requests that begin after it has returned meet the new one; if anything is wrong, the
 // one before stays in force.
 func (g *Gateway) Reload(ctx context.Context) error {
+	g.reloading.Lock() // around the reading as well: an older content must not follow a newer one
+	defer g.reloading.Unlock()
 	c, err := config.Load(g.options.Config, &g.options.Load)
 	if err == nil {
 		if restart := config.NeedsRestart(g.started, c); len(restart) > 0 {
@@ -47,34 +51,34 @@ func (g *Gateway) Reload(ctx context.Context) error {
 	return err
 }
 
-// load binds c and puts it in force.
+// load binds c and puts it in force, or changes nothing. One at a time may do so.
 func (g *Gateway) load(ctx context.Context, c *config.Config) error {
-	g.reloading.Lock()
-	defer g.reloading.Unlock()
+	var certificate *tls.Certificate
 	if t := c.Listen.TLS; t != nil {
 		pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
 		if err != nil {
 			return t.Errorf("certificate", "%w", err)
 		}
-		g.certificate.Store(&pair)
+		certificate = &pair
 	}
 	s, err := g.bind(ctx, c)
 	if err != nil {
 		return err
 	}
-	if g.flags != nil {
-		if err := g.flags.Bind(s.gates()...); err != nil {
-			s.release()
-			return c.Flags.Errorf("file", "%w", err)
-		}
-	}
 	if c.AccessLog != nil {
-		out, err := g.openLog(c.AccessLog.File)
-		if err != nil {
+		if s.accessLog, err = g.openLog(c.AccessLog.File); err != nil {
 			s.release()
 			return c.AccessLog.Errorf("file", "%w", err)
 		}
-		s.accessLog = newAccessLog(out)
+	}
+	if g.flags != nil { // last: the book would go on asking for the gates of a snapshot that is refused
+		if err := g.flags.Bind(s.gates()...); err != nil {
+			s.release()
+			return s.unbound(g.flags.View(), err)
+		}
+	}
+	if certificate != nil {
+		g.certificate.Store(certificate)
 	}
 	old := g.snapshot.Swap(s)
 	g.applyLimits(s)
@@ -87,15 +91,54 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
+// unbound says at which gates of s the flags of v do not suit it. What else may be wrong is said as it is.
+func (s *snapshot) unbound(v *flags.View, err error) error {
+	var wrong config.ErrorList
+	for _, r := range s.routes {
+		for i := range r.steps {
+			st := r.config.Steps[i]
+			if !r.steps[i].gated {
+				continue
+			}
+			if err := v.Check(r.steps[i].gate); err != nil {
+				wrong = append(wrong, st.Gate.Errorf("flag", "%w", err))
+			}
+		}
+	}
+	if len(wrong) == 0 {
+		return s.config.Flags.Errorf("file", "%w", err)
+	}
+	return wrong
+}
+
 type unclosed struct{ io.Writer }
 
 func (unclosed) Close() error { return nil }
 
-func (g *Gateway) openLog(path string) (io.WriteCloser, error) {
-	if path == "-" {
-		return unclosed{g.options.Output}, nil
+// openLog returns the access log of that file, held: the running one where it still is that file's.
+func (g *Gateway) openLog(path string) (*accessLog, error) {
+	var running *accessLog
+	if s := g.snapshot.Load(); s != nil {
+		running = s.accessLog
 	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if path == "-" {
+		if running != nil && running.file == nil {
+			return running.retain(), nil
+		}
+		return newAccessLog(unclosed{g.options.Output}, nil, g.meters.unlogged), nil
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	info, err := out.Stat()
+	if err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	if running != nil && running.file != nil && os.SameFile(running.file, info) { // else it was moved away, as log rotation does
+		return running.retain(), out.Close()
+	}
+	return newAccessLog(out, info, g.meters.unlogged), nil
 }
 
 const (
@@ -106,19 +149,19 @@ const (
 // watchFiles reloads when a file that the configuration was made from has changed. Folders are watched, for editors and
 // orchestrators put new files in the place of old ones.
 func (g *Gateway) watchFiles(ctx context.Context) {
-	events := make(chan fsnotify.Event)
+	var events <-chan fsnotify.Event
+	var failures <-chan error
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		g.log.Warn("changes of files are noticed late", "error", err)
 	} else {
 		defer watcher.Close()
-		events = watcher.Events
+		events, failures = watcher.Events, watcher.Errors
 	}
 	seen := g.look(watcher)
 	poll := time.NewTicker(pollTime)
 	defer poll.Stop()
-	settle := time.NewTimer(0)
-	<-settle.C
+	settle := time.NewTimer(settleTime)
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,13 +169,18 @@ func (g *Gateway) watchFiles(ctx context.Context) {
 		case <-events:
 			settle.Reset(settleTime)
 			continue
+		case <-failures: // notices were lost: the poll will do
+			continue
 		case <-poll.C:
 		case <-settle.C:
 		}
 		if now := g.look(watcher); now != seen {
 			seen = now
 			g.Reload(ctx) //nolint:errcheck // said and counted there
-			seen = g.look(watcher)
+			// What has changed meanwhile, the set of files included, may have been read before it did: then once more.
+			if g.look(watcher) != seen {
+				settle.Reset(settleTime)
+			}
 		}
 	}
 }
