@@ -183,3 +183,23 @@ func TestBadResponses(t *testing.T) {
 		})
 	}
 }
+
+// An upstream that ends its lines in LF alone has said all that it has to say: nobody waits for more until it is too late.
+func TestBareLineFeedsAreRefusedAtOnce(t *testing.T) {
+	for _, head := range []string{
+		"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\nok",
+		"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\n",
+	} {
+		g := start(t, serveUpstream(t, func(c *peer) {
+			c.head()
+			c.send(head)
+			c.head() // the gateway ends the connection
+		}), everything)
+		c := g.dial()
+		c.send("GET / HTTP/1.0\r\n\r\n")
+		if got := status(c.head()); got != "502 Bad Gateway" {
+			t.Errorf("%q: the client has %q, want 502", head, got)
+		}
+	}
+}
