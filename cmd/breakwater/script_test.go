@@ -3,14 +3,17 @@ package main
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,10 +35,16 @@ const scriptPatience = 60 * time.Second
 //	signal HUP|TERM    send it a signal
 //	ended [STATUS]     wait until it has ended; all that it wrote is in the files out.log and err.log
 //	get URL STATUS [F] ask for a URL with the field F and hold the status; the content is the standard output
+//	begin URL          ask for a URL that ends in /hang, and go on when the upstream has the request
 //	status N COMMAND…  run a command that ends with the status N
 //	await TEXT FILE    wait until a file has a text
 func TestScripts(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			hanging.Add(1)
+			<-r.Context().Done()
+			return
+		}
 		status, err := strconv.Atoi(strings.Split(r.URL.Path, "/")[1])
 		if err != nil {
 			status = http.StatusOK
@@ -44,21 +53,18 @@ func TestScripts(t *testing.T) {
 	}))
 	t.Cleanup(upstream.Close)
 	guest := filepath.Join(t.TempDir(), "drop-query-param.wasm")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", guest, "../../plugins/guests/drop-query-param")
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
+	buildGuest(t, "drop-query-param", guest)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "signal": sendSignal, "ended": ended, "get": get, "await": await, "status": status,
+			"serve": serve, "signal": sendSignal, "ended": ended, "get": get, "await": await, "begin": begin, "status": status,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_CACHE_HOME", filepath.Dir(guest))
 			e.Setenv("UPSTREAM", upstream.URL)
 			e.Setenv("BREAKWATER_ADMIN", "http://127.0.0.1:1") // nobody; never a gateway that happens to run on this machine
 			e.Setenv("TZ", "UTC")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would make each command a second longer
 			if err := os.Symlink(guest, filepath.Join(e.WorkDir, "drop.wasm")); err != nil {
 				return err
 			}
@@ -66,6 +72,16 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// buildGuest builds a plugin of ours into a file.
+func buildGuest(t *testing.T, name, file string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", file, "../../plugins/guests/"+name)
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
 }
 
 // A process is the gateway of a script.
@@ -173,6 +189,24 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(response.StatusCode) != args[1] {
 		ts.Fatalf("GET %s: status %d, want %s", args[0], response.StatusCode, args[1])
 	}
+}
+
+// hanging counts the requests that the upstream does not answer.
+var hanging atomic.Int64
+
+func begin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: begin URL")
+	}
+	u, err := url.Parse(args[0])
+	ts.Check(err)
+	c, err := net.Dial("tcp", u.Host)
+	ts.Check(err)
+	ts.Defer(func() { c.Close() })
+	before := hanging.Load()
+	_, err = io.WriteString(c, "GET "+u.Path+" HTTP/1.1\r\nHost: "+u.Host+"\r\n\r\n")
+	ts.Check(err)
+	eventually(ts, "the upstream has the request", func() bool { return hanging.Load() > before })
 }
 
 func await(ts *testscript.TestScript, neg bool, args []string) {
