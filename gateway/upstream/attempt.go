@@ -63,15 +63,13 @@ type Attempt struct {
 	broken  error // why it never will be
 	misused bool  // Transfer-Encoding and Content-Length in one response: the connection ends with it (9112 6.1)
 
-	lastAt time.Time // when the last of the content came; zero if that was with the head
-	body   sender
+	body sender
 }
 
 // Do sends req and reads heads until the response's own. The client is watched meanwhile, and until Close: if it leaves,
 // the attempt fails with [ClientLeft]. On an error, too, Close must follow.
 func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interims) error {
 	a.u, a.Retried = u, false
-	a.body.reset()
 	fresh := false
 	for {
 		l, err := u.take(fresh)
@@ -94,15 +92,14 @@ func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interi
 // stale reports whether err says only that a connection which was used before had been closed meanwhile.
 func (a *Attempt) stale(req *Request, err error) bool {
 	var e *Error
-	return a.l.reused && req.Repeatable && req.Body == nil && !a.l.heard && errors.As(err, &e) && e.Kind == Cut
+	return a.l.reused && req.Repeatable && req.Body == nil && a.l.w == 0 && errors.As(err, &e) && e.Kind == Cut
 }
 
 func (a *Attempt) begin(l *link, req *Request) {
 	a.l, a.done, a.broken, a.misused, a.left = l, false, nil, false, 0
-	a.lastAt = time.Time{}
 	a.body.reset()
 	a.trailer = a.trailer[:0]
-	l.r, l.w, l.heard = 0, 0, false
+	l.r, l.w = 0, 0
 	l.socket.SetLimit(req.Limit)
 	l.socket.SetIdle(0, a.u.IdleBodyTimeout)
 }
@@ -142,16 +139,16 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 // readHead reads one head and says how the content behind it ends.
 func (a *Attempt) readHead(method []byte) error {
 	l := a.l
-	limit := a.u.MaxHead
-	if limit <= 0 {
-		limit = linkBuffer
-	}
-	n := wire.HeadEnd(l.buf[l.r:l.w], 0)
+	have := 0
+	n := wire.HeadEnd(l.buf[l.r:l.w], have)
 	for n < 0 {
-		have := l.w - l.r
-		if have >= limit || !l.grow(max(limit, linkBuffer)) {
-			return &malformed{fmt.Errorf("longer than %d bytes", limit)}
+		if bareLF(l.buf[l.r:l.w], have) {
+			return &malformed{errors.New("a line that ends in LF alone")} // whoever sends that waits for us, not we for it
 		}
+		if !l.grow(max(a.u.MaxHead, linkBuffer)) {
+			return &malformed{fmt.Errorf("longer than %d bytes", len(l.buf))}
+		}
+		have = l.w - l.r
 		err := l.fill()
 		if err != nil && a.moreTime(err) {
 			continue
@@ -163,9 +160,6 @@ func (a *Attempt) readHead(method []byte) error {
 			return err
 		}
 		n = wire.HeadEnd(l.buf[l.r:l.w], have)
-	}
-	if n > limit {
-		return &malformed{fmt.Errorf("longer than %d bytes", limit)}
 	}
 	a.head = append(a.head[:0], l.buf[l.r:l.r+n]...)
 	l.r += n
@@ -263,7 +257,6 @@ func (a *Attempt) next() ([]byte, error) {
 			}
 			return nil, err
 		}
-		a.lastAt = time.Now()
 	}
 }
 
@@ -348,17 +341,8 @@ func (a *Attempt) Close(client *conn.Accepted) (sent bool) {
 	a.l = nil
 	l.socket.SetLimit(time.Time{})
 	l.socket.SetIdle(0, 0)
-	if a.lastAt.IsZero() {
-		a.lastAt = a.HeadAt
-	}
-	a.u.put(l, a.lastAt)
+	a.u.put(l, a.HeadAt)
 	return sent
-}
-
-// Panicked returns what the request's Body broke with, once the attempt is closed; nil if it did not.
-func (a *Attempt) Panicked() *Panic {
-	p, _ := a.body.err.(*Panic)
-	return p
 }
 
 func (a *Attempt) drop() {
