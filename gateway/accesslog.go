@@ -3,27 +3,33 @@ package gateway
 import (
 	"bytes"
 	"io"
+	"io/fs"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/breakwater-gateway/breakwater/flags"
 )
 
 // An accessLog takes whole lines from requests and writes them in a goroutine of its own, so that a slow disk or pipe holds
 // nobody up: what does not fit meanwhile is dropped, and counted.
+//
+// Snapshots share it for as long as their configuration leads to the same file.
 type accessLog struct {
-	out  io.WriteCloser
-	kick chan struct{}
-	done chan struct{}
+	out     io.WriteCloser
+	file    fs.FileInfo // of out; nil if that is no file of ours
+	kick    chan struct{}
+	done    chan struct{}
+	holders atomic.Int64
 
 	mu      sync.Mutex
 	filling []byte
 	closed  bool
 
-	dropped atomic.Uint64
+	dropped *metrics.Counter // lines
 }
 
 const (
@@ -31,10 +37,26 @@ const (
 	accessLogEvery = 100 * time.Millisecond // how long a line may: waking the writer for each would cost more than the line
 )
 
-func newAccessLog(out io.WriteCloser) *accessLog {
-	l := &accessLog{out: out, kick: make(chan struct{}, 1), done: make(chan struct{}), filling: make([]byte, 0, accessLogRoom)}
+func newAccessLog(out io.WriteCloser, file fs.FileInfo, dropped *metrics.Counter) *accessLog {
+	l := &accessLog{
+		out: out, file: file, kick: make(chan struct{}, 1), done: make(chan struct{}), filling: make([]byte, 0, accessLogRoom), dropped: dropped,
+	}
+	l.holders.Store(1)
 	go l.run()
 	return l
+}
+
+// retain adds a holder. Only who holds l may do so.
+func (l *accessLog) retain() *accessLog {
+	l.holders.Add(1)
+	return l
+}
+
+// release takes a holder away. The last one closes l.
+func (l *accessLog) release() {
+	if l.holders.Add(-1) == 0 {
+		l.close()
+	}
 }
 
 // write takes a copy of line.
@@ -47,7 +69,7 @@ func (l *accessLog) write(line []byte) {
 	}
 	l.mu.Unlock()
 	if !fits {
-		l.dropped.Add(1)
+		l.dropped.Inc()
 	} else if before < accessLogRoom/2 && before+len(line) >= accessLogRoom/2 {
 		select {
 		case l.kick <- struct{}{}:
@@ -61,7 +83,7 @@ func (l *accessLog) run() {
 	ticker := time.NewTicker(accessLogEvery)
 	defer ticker.Stop()
 	writing := make([]byte, 0, accessLogRoom)
-	for closed := false; !closed; {
+	for closed, torn := false, false; !closed; {
 		select {
 		case <-ticker.C:
 		case <-l.kick:
@@ -73,8 +95,17 @@ func (l *accessLog) run() {
 		if len(writing) == 0 {
 			continue
 		}
-		if _, err := l.out.Write(writing); err != nil {
-			l.dropped.Add(uint64(bytes.Count(writing, []byte("\n")))) // there is nowhere to say so but in the count
+		if torn { // lines stay whole for whoever reads on behind what broke off
+			writing = append(writing, 0)
+			copy(writing[1:], writing)
+			writing[0] = '\n'
+		}
+		n, err := l.out.Write(writing)
+		if err != nil {
+			l.dropped.Add(bytes.Count(writing[n:], []byte("\n"))) // there is nowhere to say so but in the count
+		}
+		if n > 0 {
+			torn = writing[n-1] != '\n'
 		}
 	}
 }

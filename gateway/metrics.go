@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,12 +18,17 @@ import (
 // a reload; no request looks up a name.
 type meters struct {
 	set      *metrics.Set
-	unrouted *routeMeters // requests that no route took
+	unrouted *routeMeters     // requests that no route took
+	unlogged *metrics.Counter // lines that the access log had no room for
+
+	mu    sync.Mutex
+	steps map[[2]string]*stepMeters // by route and step
 }
 
 func newMeters() *meters {
-	m := &meters{set: metrics.NewSet()}
+	m := &meters{set: metrics.NewSet(), steps: map[[2]string]*stepMeters{}}
 	m.unrouted = m.route("")
+	m.unlogged = m.set.NewCounter("breakwater_access_log_dropped_total")
 	return m
 }
 
@@ -93,12 +99,18 @@ type stepMeters struct {
 	nanoseconds [abi.Phases]atomic.Int64
 }
 
+// step returns the meters of a step: those that it had before a reload.
 func (m *meters) step(route, name string) *stepMeters {
-	s := &stepMeters{set: m.set, route: route, step: name}
-	for p := abi.PhaseRequest; p <= abi.PhaseClassify; p++ {
-		name := s.name("seconds", p) + "}"
-		m.set.UnregisterMetric(name) // of the step before a reload, which may still be counting: its time is lost
-		m.set.NewGauge(name, func() float64 { return time.Duration(s.nanoseconds[p].Load()).Seconds() })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := [2]string{route, name}
+	s := m.steps[key]
+	if s == nil {
+		s = &stepMeters{set: m.set, route: route, step: name}
+		for p := abi.PhaseRequest; p <= abi.PhaseClassify; p++ {
+			m.set.NewGauge(s.name("seconds", p)+"}", func() float64 { return time.Duration(s.nanoseconds[p].Load()).Seconds() })
+		}
+		m.steps[key] = s
 	}
 	return s
 }
@@ -125,7 +137,7 @@ func (m *meters) watch(g *Gateway) {
 	gauge := func(name string, f func() float64) { m.set.NewGauge(name, f) }
 	gauge("breakwater_config_loaded", func() float64 { return boolean(g.Reloaded().Err == nil) })
 	gauge("breakwater_config_load_timestamp_seconds", func() float64 { return float64(g.Reloaded().At.Unix()) })
-	gauge("breakwater_clients_blocked", func() float64 { return float64(len(g.limits.Blocks(time.Now()))) })
+	gauge("breakwater_clients_blocked", func() float64 { return float64(g.limits.Blocked(time.Now())) })
 	gauge("breakwater_addresses_refused", func() float64 { return float64(g.guesses.Refused(time.Now())) })
 	gauge("breakwater_draining", func() float64 { return boolean(g.draining.Load()) })
 }
@@ -161,9 +173,6 @@ func (g *Gateway) writeMetrics(w io.Writer) {
 		for i := range r.steps {
 			writePlugin(w, r.name, &r.steps[i])
 		}
-	}
-	if l := s.accessLog; l != nil {
-		fmt.Fprintf(w, "breakwater_access_log_dropped_total %d\n", l.dropped.Load())
 	}
 	if g.flags != nil {
 		g.writeFlags(w)

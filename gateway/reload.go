@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/breakwater-gateway/breakwater/flags"
-	"github.com/breakwater-gateway/breakwater/flags"
 	"github.com/breakwater-gateway/breakwater/gateway/config"
 	"github.com/fsnotify/fsnotify"
 )
@@ -72,9 +71,9 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) error {
 		}
 	}
 	if g.flags != nil { // last: the book would go on asking for the gates of a snapshot that is refused
-		if err := g.flags.Bind(s.gates()...); err != nil {
+		if err := g.bindFlags(s); err != nil {
 			s.release()
-			return s.unbound(g.flags.View(), err)
+			return err
 		}
 	}
 	if certificate != nil {
@@ -91,21 +90,28 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// unbound says at which gates of s the flags of v do not suit it. What else may be wrong is said as it is.
-func (s *snapshot) unbound(v *flags.View, err error) error {
-	var wrong config.ErrorList
+// bindFlags has the flags answer the gates of s. Its error says at which gate a flag is missing or of no use.
+func (g *Gateway) bindFlags(s *snapshot) error {
+	var gates []flags.Gate
+	var at []*config.Gate
 	for _, r := range s.routes {
 		for i := range r.steps {
-			st := r.config.Steps[i]
-			if !r.steps[i].gated {
-				continue
-			}
-			if err := v.Check(r.steps[i].gate); err != nil {
-				wrong = append(wrong, st.Gate.Errorf("flag", "%w", err))
+			if r.steps[i].gated {
+				gates, at = append(gates, r.steps[i].gate), append(at, r.config.Steps[i].Gate)
 			}
 		}
 	}
-	if len(wrong) == 0 {
+	err := g.flags.Bind(gates...)
+	if err == nil {
+		return nil
+	}
+	var wrong config.ErrorList
+	for i, v := 0, g.flags.View(); i < len(gates); i++ {
+		if err := v.Check(gates[i]); err != nil {
+			wrong = append(wrong, at[i].Errorf("flag", "%w", err))
+		}
+	}
+	if len(wrong) == 0 { // the flags have changed meanwhile
 		return s.config.Flags.Errorf("file", "%w", err)
 	}
 	return wrong
