@@ -63,13 +63,15 @@ type Attempt struct {
 	broken  error // why it never will be
 	misused bool  // Transfer-Encoding and Content-Length in one response: the connection ends with it (9112 6.1)
 
-	body sender
+	lastAt time.Time // when the last of the content came; zero if that was with the head
+	body   sender
 }
 
 // Do sends req and reads heads until the response's own. The client is watched meanwhile, and until Close: if it leaves,
 // the attempt fails with [ClientLeft]. On an error, too, Close must follow.
 func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interims) error {
 	a.u, a.Retried = u, false
+	a.body.reset()
 	fresh := false
 	for {
 		l, err := u.take(fresh)
@@ -92,14 +94,15 @@ func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interi
 // stale reports whether err says only that a connection which was used before had been closed meanwhile.
 func (a *Attempt) stale(req *Request, err error) bool {
 	var e *Error
-	return a.l.reused && req.Repeatable && req.Body == nil && a.l.w == 0 && errors.As(err, &e) && e.Kind == Cut
+	return a.l.reused && req.Repeatable && req.Body == nil && !a.l.heard && errors.As(err, &e) && e.Kind == Cut
 }
 
 func (a *Attempt) begin(l *link, req *Request) {
 	a.l, a.done, a.broken, a.misused, a.left = l, false, nil, false, 0
+	a.lastAt = time.Time{}
 	a.body.reset()
 	a.trailer = a.trailer[:0]
-	l.r, l.w = 0, 0
+	l.r, l.w, l.heard = 0, 0, false
 	l.socket.SetLimit(req.Limit)
 	l.socket.SetIdle(0, a.u.IdleBodyTimeout)
 }
@@ -139,16 +142,19 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 // readHead reads one head and says how the content behind it ends.
 func (a *Attempt) readHead(method []byte) error {
 	l := a.l
-	have := 0
-	n := wire.HeadEnd(l.buf[l.r:l.w], have)
+	limit := a.u.MaxHead
+	if limit <= 0 {
+		limit = linkBuffer
+	}
+	n := wire.HeadEnd(l.buf[l.r:l.w], 0)
 	for n < 0 {
-		if bareLF(l.buf[l.r:l.w], have) {
+		have := l.w - l.r
+		if bareLF(l.buf[l.r:l.w]) {
 			return &malformed{errors.New("a line that ends in LF alone")} // whoever sends that waits for us, not we for it
 		}
-		if !l.grow(max(a.u.MaxHead, linkBuffer)) {
-			return &malformed{fmt.Errorf("longer than %d bytes", len(l.buf))}
+		if have >= limit || !l.grow(max(limit, linkBuffer)) {
+			return &malformed{fmt.Errorf("longer than %d bytes", limit)}
 		}
-		have = l.w - l.r
 		err := l.fill()
 		if err != nil && a.moreTime(err) {
 			continue
@@ -160,6 +166,9 @@ func (a *Attempt) readHead(method []byte) error {
 			return err
 		}
 		n = wire.HeadEnd(l.buf[l.r:l.w], have)
+	}
+	if n > limit {
+		return &malformed{fmt.Errorf("longer than %d bytes", limit)}
 	}
 	a.head = append(a.head[:0], l.buf[l.r:l.r+n]...)
 	l.r += n
@@ -189,17 +198,13 @@ func (a *Attempt) readHead(method []byte) error {
 	return nil
 }
 
-// bareLF reports whether b, a head that is not whole, has a line without CR at its end. The first from bytes are known to have
-// none.
-func bareLF(b []byte, from int) bool {
-	for i := from; i < len(b); i++ {
-		n := bytes.IndexByte(b[i:], '\n')
-		if n < 0 {
-			return false
-		}
-		if i += n; i == 0 || b[i-1] != '\r' {
+// bareLF reports whether b, a head that is not whole, has a line without CR at its end.
+func bareLF(b []byte) bool {
+	for i := bytes.IndexByte(b, '\n'); i >= 0; i = bytes.IndexByte(b, '\n') {
+		if i == 0 || b[i-1] != '\r' {
 			return true
 		}
+		b = b[i+1:]
 	}
 	return false
 }
@@ -257,6 +262,7 @@ func (a *Attempt) next() ([]byte, error) {
 			}
 			return nil, err
 		}
+		a.lastAt = time.Now()
 	}
 }
 
@@ -341,8 +347,20 @@ func (a *Attempt) Close(client *conn.Accepted) (sent bool) {
 	a.l = nil
 	l.socket.SetLimit(time.Time{})
 	l.socket.SetIdle(0, 0)
-	a.u.put(l, a.HeadAt)
+	if a.lastAt.IsZero() {
+		a.lastAt = a.HeadAt
+	}
+	a.u.put(l, a.lastAt)
 	return sent
+}
+
+// Panicked returns what the request's Body broke with, nil if it did not; once, and only when the attempt is closed.
+func (a *Attempt) Panicked() *Panic {
+	p, ok := a.body.err.(*Panic)
+	if ok {
+		a.body.err = nil
+	}
+	return p
 }
 
 func (a *Attempt) drop() {

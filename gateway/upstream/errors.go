@@ -20,9 +20,10 @@ const (
 	Cut                        // the connection ended or broke before the response did
 	ClientLeft                 // the client went away, so nobody waits for a response
 	ClientBody                 // the client's content could not be read to its end
+	Broken                     // the request's Body panicked
 )
 
-var kindNames = [...]string{"", "connect", "busy", "timeout", "protocol", "cut", "client left", "client body"}
+var kindNames = [...]string{"", "connect", "busy", "timeout", "protocol", "cut", "client left", "client body", "broken"}
 
 // String returns the word for k in metrics and logs.
 func (k Kind) String() string { return kindNames[k] }
@@ -49,7 +50,9 @@ func (a *Attempt) fail(doing string, err error) error {
 	switch {
 	case source != nil:
 		kind, err = ClientBody, source
-		if errors.Is(err, conn.ErrEnd) || errors.Is(err, conn.ErrInterrupted) {
+		if _, panicked := source.(*Panic); panicked {
+			kind = Broken
+		} else if errors.Is(err, conn.ErrEnd) || errors.Is(err, conn.ErrInterrupted) {
 			kind = ClientLeft
 		}
 	case errors.Is(err, conn.ErrInterrupted):
@@ -66,3 +69,11 @@ func (a *Attempt) fail(doing string, err error) error {
 type malformed struct{ error }
 
 func (m *malformed) Unwrap() error { return m.error }
+
+// A Panic is what a request's Body broke with. It costs that request, as it would in the request's own goroutine.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,6 +95,7 @@ type link struct {
 	r, w   int    // buf[r:w] has been read and not used
 	since  time.Time
 	reused bool
+	heard  bool // something has come since the attempt began
 }
 
 const (
@@ -111,9 +113,16 @@ func (l *link) fill() error {
 	n, err := l.stream.Read(l.buf[l.w:])
 	l.w += n
 	if n > 0 {
+		l.heard = true
 		return nil
 	}
 	return err
+}
+
+// clean reports whether l is open and the upstream has said nothing on it since the last response, neither to the system nor
+// to TLS.
+func (l *link) clean() bool {
+	return l.socket.Clean() && (l.stream == net.Conn(l.socket) || !l.socket.Holds(l.stream, l.buf))
 }
 
 // grow makes room behind what is there, up to limit bytes in all. It reports whether there is any.
@@ -165,7 +174,7 @@ func (u *Upstream) take(fresh bool) (*link, error) {
 		u.idle[n] = nil
 		u.idle = u.idle[:n]
 		u.mu.Unlock()
-		if !l.socket.Clean() {
+		if !l.clean() {
 			u.stale.Add(1)
 			u.discard(l)
 			continue
@@ -275,7 +284,7 @@ func (u *Upstream) closeBefore(t time.Time) {
 		n++
 	}
 	old := append([]*link(nil), u.idle[:n]...)
-	u.idle = append(u.idle[:0], u.idle[n:]...)
+	u.idle = slices.Delete(u.idle, 0, n)
 	u.mu.Unlock()
 	for _, l := range old {
 		u.discard(l)

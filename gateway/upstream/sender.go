@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"io"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ func (s *sender) start(l *link, req *Request, client *conn.Accepted) {
 		s.result = make(chan bool, 1)
 	}
 	s.started = true
+	client.SetReadDeadline(time.Time{}) //nolint:errcheck // the read fails; it was the request head's
 	client.SetReadIdle(req.BodyIdle)
 	go s.run(l, req)
 }
@@ -49,6 +51,11 @@ func (s *sender) run(l *link, req *Request) {
 
 // send returns the error of the content's source, or of the upstream's connection.
 func (s *sender) send(l *link, req *Request) (source, sink error) {
+	defer func() {
+		if p := recover(); p != nil {
+			source = &Panic{p, debug.Stack()}
+		}
+	}()
 	for {
 		piece, err := req.Body.Next()
 		if err != nil && err != io.EOF {
