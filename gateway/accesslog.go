@@ -216,26 +216,38 @@ func appendSteps(dst []byte, x *exchange) []byte {
 
 const hexDigits = "0123456789abcdef"
 
+// asIs says which bytes stand for themselves in a JSON string.
+var asIs = func() (t [256]bool) {
+	for c := 0x20; c < 0x7f; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // appendJSON appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
 func appendJSON(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
+	for len(s) > 0 {
+		n := 0
+		for n < len(s) && asIs[s[n]] {
+			n++
+		}
+		dst = append(dst, s[:n]...)
+		if s = s[n:]; s == "" {
+			break
+		}
+		switch c := s[0]; {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
-			i++
-		case c < 0x20 || c == 0x7f:
+			s = s[1:]
+		case c < utf8.RuneSelf:
 			dst = append(dst, `\u00`...)
 			dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
-			i++
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
-			i++
+			s = s[1:]
 		default:
-			r, size := utf8.DecodeRuneInString(s[i:])
+			r, size := utf8.DecodeRuneInString(s)
 			dst = utf8.AppendRune(dst, r)
-			i += size
+			s = s[size:]
 		}
 	}
 	return append(dst, '"')
