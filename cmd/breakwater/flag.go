@@ -236,10 +236,13 @@ func changeOf(x *admin.Flag) string {
 		return "-"
 	}
 	text := clock(l.At)
-	if l.By != "" {
+	switch {
+	case l.By != "":
 		text += " by " + l.By
-	} else {
-		text += " by the " + l.Origin
+	case l.Origin == string(flags.OriginFile):
+		text += " in the file"
+	case l.Origin == string(flags.OriginStart):
+		text += " in the file, before the start"
 	}
 	if l.Reason != "" {
 		text += ": " + l.Reason
