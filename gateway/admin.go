@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"github.com/breakwater-gateway/breakwater/gateway/admin"
@@ -39,7 +40,10 @@ func (g *Gateway) pluginsInForce() []admin.Plugin {
 	}
 	defer s.release()
 	var all []admin.Plugin
-	for _, p := range s.plugins {
+	for i, p := range s.plugins {
+		if slices.Contains(s.plugins[:i], p) {
+			continue // steps with the same plugin and configuration share it
+		}
 		st := p.Stats()
 		all = append(all, admin.Plugin{
 			Name: p.Name(), SHA256: p.Digest(), Idle: st.Idle, Live: st.Live,

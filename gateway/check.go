@@ -47,8 +47,5 @@ func Check(ctx context.Context, o Options) (*config.Config, error) {
 			wrong = append(wrong, err)
 		}
 	}
-	if err := errors.Join(wrong...); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, errors.Join(wrong...)
 }

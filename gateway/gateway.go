@@ -52,7 +52,8 @@ type Gateway struct {
 	draining    atomic.Bool
 	dated       atomic.Pointer[dated]
 
-	reloading sync.Mutex
+	reloading sync.Mutex // one at a time loads or closes
+	closed    bool
 	reloaded  atomic.Pointer[Reloaded]
 	mu        sync.Mutex // guards pools
 	pools     map[string]*pool
@@ -108,6 +109,14 @@ func New(ctx context.Context, o Options) (_ *Gateway, err error) {
 
 // Addr is the address at which clients are served.
 func (g *Gateway) Addr() net.Addr { return g.listener.Addr() }
+
+// URL is how clients reach the gateway.
+func (g *Gateway) URL() string {
+	if g.started.Listen.TLS != nil {
+		return "https://" + g.Addr().String()
+	}
+	return "http://" + g.Addr().String()
+}
 
 // AdminAddr is the address of the admin listener.
 func (g *Gateway) AdminAddr() net.Addr { return g.admin.Addr() }
@@ -166,6 +175,9 @@ func (g *Gateway) Close() {
 			l.Close() //nolint:errcheck // it may have been closed by its server
 		}
 	}
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	g.closed = true
 	if s := g.snapshot.Swap(nil); s != nil {
 		s.release()
 	}

@@ -29,6 +29,9 @@ func (g *Gateway) Reloaded() Reloaded { return *g.reloaded.Load() }
 func (g *Gateway) Reload(ctx context.Context) error {
 	g.reloading.Lock() // around the reading as well: an older content must not follow a newer one
 	defer g.reloading.Unlock()
+	if g.closed {
+		return errors.New("the gateway has ended")
+	}
 	c, err := config.Load(g.options.Config, &g.options.Load)
 	if err == nil {
 		if restart := config.NeedsRestart(g.started, c); len(restart) > 0 {

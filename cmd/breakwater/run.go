@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/breakwater-gateway/breakwater/gateway"
-	"github.com/breakwater-gateway/breakwater/gateway/config"
 )
 
 type runCommand struct {
@@ -42,16 +41,8 @@ func (r *runCommand) Run(c *console) error {
 			g.Reload(ctx) //nolint:errcheck // it is logged and counted there
 		}
 	}()
-	fmt.Fprintf(c.out, "breakwater ready: %s://%s admin http://%s\n", scheme(r.Config), g.Addr(), g.AdminAddr())
+	fmt.Fprintf(c.out, "breakwater ready: %s admin http://%s\n", g.URL(), g.AdminAddr())
 	return g.Run(ctx)
-}
-
-// scheme is how clients speak to the gateway's listener.
-func scheme(file string) string {
-	if f, err := config.Load(file, nil); err == nil && f.Listen.TLS != nil {
-		return "https"
-	}
-	return "http"
 }
 
 // obey does what signals say, for as long as the process lives.
