@@ -23,7 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-var update = flag.Bool("update", false, "write the errors that are found into testdata/bad")
+var update = flag.Bool("update", false, "write the errors that are found into testdata/bad, and the reference")
 
 // unpack writes an archive's files into a folder of their own, beside a certificate in tls, and returns the folder.
 func unpack(t *testing.T, a *txtar.Archive) string {
