@@ -181,7 +181,7 @@ func (a *Attempt) readHead(method []byte) error {
 	}
 	a.hops.ReadHops(a.Head.Fields)
 	if a.hops.TooMany {
-		return &malformed{errors.New("Connection: lists too many names")}
+		return &malformed{errors.New("the field Connection lists too many names")}
 	}
 	switch a.Framing {
 	case wire.NoBody:
