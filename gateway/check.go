@@ -39,13 +39,27 @@ func Check(ctx context.Context, o Options) (*config.Config, error) {
 	}
 	s, err := g.bind(ctx, c)
 	if err != nil {
-		return nil, errors.Join(append(wrong, err)...)
+		wrong = append(wrong, err)
+	} else {
+		defer s.release()
 	}
-	defer s.release()
-	if g.flags != nil && len(wrong) == 0 {
-		if err := g.bindFlags(s); err != nil {
-			wrong = append(wrong, err)
-		}
+	if missing := missingFlags(c, g.view()); len(missing) > 0 {
+		wrong = append(wrong, missing)
 	}
 	return c, errors.Join(wrong...)
+}
+
+// missingFlags says at which gates of c a flag of v is missing or of no use.
+func missingFlags(c *config.Config, v *flags.View) (wrong config.ErrorList) {
+	for _, r := range c.Routes {
+		for _, st := range r.Steps {
+			if st.Gate == nil {
+				continue
+			}
+			if err := v.Check(flags.NewGate(st.Gate.Flag, flags.Off)); err != nil {
+				wrong = append(wrong, st.Gate.Errorf("flag", "%w", err))
+			}
+		}
+	}
+	return wrong
 }

@@ -96,11 +96,10 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) error {
 // bindFlags has the flags answer the gates of s. Its error says at which gate a flag is missing or of no use.
 func (g *Gateway) bindFlags(s *snapshot) error {
 	var gates []flags.Gate
-	var at []*config.Gate
 	for _, r := range s.routes {
 		for i := range r.steps {
 			if r.steps[i].gated {
-				gates, at = append(gates, r.steps[i].gate), append(at, r.config.Steps[i].Gate)
+				gates = append(gates, r.steps[i].gate)
 			}
 		}
 	}
@@ -108,16 +107,10 @@ func (g *Gateway) bindFlags(s *snapshot) error {
 	if err == nil {
 		return nil
 	}
-	var wrong config.ErrorList
-	for i, v := 0, g.flags.View(); i < len(gates); i++ {
-		if err := v.Check(gates[i]); err != nil {
-			wrong = append(wrong, at[i].Errorf("flag", "%w", err))
-		}
+	if missing := missingFlags(s.config, g.flags.View()); len(missing) > 0 {
+		return missing
 	}
-	if len(wrong) == 0 { // the flags have changed meanwhile
-		return s.config.Flags.Errorf("file", "%w", err)
-	}
-	return wrong
+	return s.config.Flags.Errorf("file", "%w", err) // the flags have changed meanwhile
 }
 
 type unclosed struct{ io.Writer }
