@@ -18,8 +18,9 @@ var errBodyLimit = errors.New("content larger than this route takes")
 // was read for that is kept and sent before the rest. It implements [upstream.Body].
 type requestContent struct {
 	framing wire.Framing
-	length  int64 // declared; -1 if not
-	limit   int64 // 0: none
+	length  int64  // declared; -1 if not
+	limit   int64  // 0: none
+	key     string // the field that carries the client's key, which is never forwarded
 	stream  io.Reader
 	header  *fasthttp.RequestHeader // nil before begin
 
@@ -71,7 +72,7 @@ func (c *requestContent) pull(b []byte) (int, error) {
 	c.ended = true
 	for name := range c.header.Trailers() {
 		f := wire.Field{Name: name, Value: c.header.PeekBytes(name), Known: wire.Lookup(name)}
-		if wire.TrailerAllowed(&f) {
+		if wire.TrailerAllowed(&f) && !provesIdentity(f.Name) && !wire.EqualFold(f.Name, c.key) {
 			c.trailers = append(c.trailers, f)
 		}
 	}
@@ -162,7 +163,7 @@ type responseContent struct {
 
 	want    int    // how much of the beginning to remember
 	start   []byte // the beginning
-	all     bool   // start is all of the content
+	over    bool   // there was more than start
 	decoded []byte
 }
 
@@ -185,7 +186,7 @@ func (c *responseContent) next() (piece []byte, err error) {
 	}
 	room := c.want - len(c.start)
 	c.start = append(c.start, piece[:min(room, len(piece))]...)
-	c.all = err == nil && len(piece) <= room && c.done()
+	c.over = c.over || len(piece) > room
 	return piece, err
 }
 
@@ -231,7 +232,7 @@ const codedRoom = 64 << 10
 // prefix returns at most limit bytes of the beginning with the content coding undone, and whether that is all. Before the
 // head is sent it waits for them; after that it tells what has been remembered.
 func (c *responseContent) prefix(limit int, coding string, before bool) (prefix []byte, whole bool, err error) {
-	raw, all := c.start, c.all
+	raw, all := c.start, !c.over && c.done()
 	if before {
 		room := limit
 		if coding != "" {

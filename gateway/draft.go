@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 
@@ -30,7 +31,9 @@ type draft struct {
 	method, uri  []byte
 	status       int
 	sections     [4][]wire.Field
-	trailersRead [2]bool // by message: its section is as complete as the content
+	secrets      []wire.Field // request fields that go to the upstream in place of those of their names; no guest sees them
+	touched      [][]byte     // names of request fields that the step at work has changed
+	trailersRead [2]bool      // by message: its section is as complete as the content
 
 	request  *requestContent
 	response *responseContent
@@ -55,15 +58,15 @@ func (d *draft) reset() {
 	for i := range sections {
 		sections[i] = sections[i][:0]
 	}
-	*d = draft{arena: arena, sections: sections}
+	*d = draft{arena: arena, sections: sections, secrets: d.secrets[:0], touched: d.touched[:0]}
 }
 
 // copyOf makes d a copy of from that can be changed without changing it. Contents are shared, and are only looked at.
 func (d *draft) copyOf(from *draft) {
 	d.reset()
-	arena, sections := d.arena, d.sections
+	arena, sections, secrets, touched := d.arena, d.sections, d.secrets, d.touched
 	*d = *from
-	d.ledger, d.arena, d.changes = nil, arena, 0
+	d.ledger, d.arena, d.changes, d.secrets, d.touched = nil, arena, 0, secrets, touched
 	for i := range sections {
 		d.sections[i] = append(sections[i], from.sections[i]...)
 	}
@@ -150,12 +153,8 @@ func (d *draft) SetURI(uri []byte) error {
 			return refused("URI %.80q: expected no fragment", uri)
 		}
 	}
-	old := d.uri
 	d.uri = d.keep(uri)
 	d.changes++
-	if d.ledger != nil {
-		d.ledger.RewroteURI(old, d.uri, blame.Step(d.by))
-	}
 	return nil
 }
 
@@ -240,7 +239,8 @@ func (d *draft) SetField(s engine.Section, name, value []byte) error {
 	if err := d.mayHold(s, name, value); err != nil {
 		return err
 	}
-	d.setField(s, wire.Field{Name: d.keep(name), Value: d.keep(value), Known: wire.Lookup(name)})
+	name = d.keep(name)
+	d.setField(s, wire.Field{Name: name, Value: d.keep(value), Known: wire.Lookup(name)})
 	d.changed(s, name)
 	return nil
 }
@@ -266,7 +266,8 @@ func (d *draft) AddField(s engine.Section, name, value []byte) error {
 	if err := d.mayHold(s, name, value); err != nil {
 		return err
 	}
-	d.sections[s] = append(d.sections[s], wire.Field{Name: d.keep(name), Value: d.keep(value), Known: wire.Lookup(name)})
+	name = d.keep(name)
+	d.sections[s] = append(d.sections[s], wire.Field{Name: name, Value: d.keep(value), Known: wire.Lookup(name)})
 	d.changed(s, name)
 	return nil
 }
@@ -277,7 +278,7 @@ func (d *draft) RemoveField(s engine.Section, name []byte) error {
 		return err
 	}
 	if d.removeField(s, name) {
-		d.changed(s, name)
+		d.changed(s, d.keep(name))
 	}
 	return nil
 }
@@ -296,9 +297,39 @@ func (d *draft) removeField(s engine.Section, name []byte) (removed bool) {
 
 func (d *draft) changed(s engine.Section, name []byte) {
 	d.changes++
-	if d.ledger != nil && (s == engine.RequestFields || s == engine.RequestTrailers) {
-		d.ledger.Field(name, blame.Step(d.by))
+	if s == engine.RequestFields || s == engine.RequestTrailers {
+		d.touched = append(d.touched, name)
 	}
+}
+
+// record writes into the ledger what the step at work has made of the request, whose URI was before it. It is called when the
+// step has come to its end: one that was refused something has changed nothing.
+func (d *draft) record(before []byte) {
+	by := blame.Step(d.by)
+	if !bytes.Equal(before, d.uri) {
+		d.ledger.RewroteURI(before, d.uri, by)
+	}
+	for _, name := range d.touched {
+		d.ledger.Field(name, by)
+		if provesIdentity(name) {
+			d.ledger.Credential(by)
+		}
+	}
+}
+
+// hidden reports whether a secret stands in the place of request fields of that name.
+func (d *draft) hidden(name []byte) bool {
+	for i := range d.secrets {
+		if wire.EqualFold(d.secrets[i].Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// provesIdentity reports whether a request field of that name says to the upstream who the sender is.
+func provesIdentity(name []byte) bool {
+	return wire.EqualFold(name, "Authorization") || wire.EqualFold(name, "Cookie")
 }
 
 // Prefix implements [engine.Exchange].

@@ -189,9 +189,17 @@ func writePlugin(w io.Writer, route string, s *step) {
 		what string
 		n    int64
 	}{
-		{"instances_made", st.Made}, {"instances_closed", st.Closed}, {"instances_recycled", st.Recycled}, {"instances_lost", st.Lost},
-		{"instances_failed", st.Failed}, {"calls", st.Calls}, {"traps", st.Traps}, {"timeouts", st.Timeouts}, {"exits", st.Exits},
-		{"broken_results", st.Broken}, {"busy", st.Busy},
+		{"instances_made", st.Made},
+		{"instances_closed", st.Closed},
+		{"instances_recycled", st.Recycled},
+		{"instances_lost", st.Lost},
+		{"instances_failed", st.Failed},
+		{"calls", st.Calls},
+		{"traps", st.Traps},
+		{"timeouts", st.Timeouts},
+		{"exits", st.Exits},
+		{"broken_results", st.Broken},
+		{"busy", st.Busy},
 	} {
 		fmt.Fprintf(w, "breakwater_plugin_%s_total%s} %d\n", c.what, labels, c.n)
 	}

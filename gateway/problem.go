@@ -106,6 +106,7 @@ func (x *exchange) notInjected(err error) bool {
 		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, err.Error())
 		return false
 	}
+	x.g.stepFailures.log(x.g.log, "a request could not be completed", "route", x.route.name, "request", x.id, "error", err)
 	x.refuse(&problemInjection, fasthttp.StatusInternalServerError, "the gateway has not all that this route needs of the client")
 	return false
 }

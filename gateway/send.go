@@ -18,8 +18,13 @@ func (x *exchange) appendRequestHead() {
 	d := &x.draft
 	b := wire.AppendRequestLine(x.headOut[:0], d.method, d.uri)
 	b = wire.AppendField(b, "Host", x.route.authority)
-	for _, f := range d.sections[engine.RequestFields] {
-		b = wire.AppendField(b, f.Name, f.Value)
+	for i := range d.sections[engine.RequestFields] {
+		if f := &d.sections[engine.RequestFields][i]; !d.hidden(f.Name) {
+			b = wire.AppendField(b, f.Name, f.Value)
+		}
+	}
+	for i := range d.secrets {
+		b = wire.AppendField(b, d.secrets[i].Name, d.secrets[i].Value)
 	}
 	switch {
 	case x.sending.Chunks:

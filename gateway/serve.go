@@ -30,6 +30,7 @@ func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	x.request.begin(ctx, &x.in, x.route.bodyLimit)
+	x.request.key = x.snap.credential
 	if !x.inject() || !x.runRequestSteps() || !x.forward() {
 		return // answered
 	}
@@ -273,9 +274,14 @@ func (x *exchange) injectFields(s config.Source, with bool) bool {
 			return x.notInjected(err)
 		}
 		name := stringToBytes(f.Name)
-		d.setField(engine.RequestFields, wire.Field{Name: name, Value: d.arena[start:len(d.arena):len(d.arena)], Known: wire.Lookup(name)})
+		field := wire.Field{Name: name, Value: d.arena[start:len(d.arena):len(d.arena)], Known: wire.Lookup(name)}
+		if s == config.FromSecret && with {
+			d.secrets = append(d.secrets, field)
+		} else {
+			d.setField(engine.RequestFields, field)
+		}
 		x.ledger.Field(name, blame.Gateway)
-		if with {
+		if with || provesIdentity(name) {
 			x.ledger.Credential(blame.Gateway)
 		}
 	}

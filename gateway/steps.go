@@ -34,8 +34,8 @@ func (x *exchange) runStep(s *step, mode flags.Mode, phase abi.Phase) (answered 
 		x.shadow.copyOf(d)
 		d = &x.shadow
 	}
-	d.by = s.name
-	before := d.changes
+	d.by, d.touched = s.name, d.touched[:0]
+	before, uri := d.changes, d.uri
 	began := time.Now()
 	if phase == abi.PhaseRequest {
 		answered, err = s.plugin.Request(d)
@@ -45,6 +45,9 @@ func (x *exchange) runStep(s *step, mode flags.Mode, phase abi.Phase) (answered 
 	x.stepped(s, mode, phase, began, err)
 	if err == nil && (d.changes > before || answered) {
 		s.meters.changed(phase, mode)
+		if d.ledger != nil && phase == abi.PhaseRequest {
+			d.record(uri)
+		}
 	}
 	return answered && mode == flags.On, err
 }
@@ -89,6 +92,7 @@ func (x *exchange) answered(s *step) {
 	if !x.reply.replaced {
 		x.reply.replace(nil)
 	}
+	x.closing = x.closing || x.contentLeft()
 	x.send()
 }
 
@@ -104,8 +108,16 @@ func (x *exchange) settle() {
 	if x.reply.attempt != nil {
 		status, framing = x.attempt.Head.Status, x.attempt.Framing.String()
 	}
-	if a.verdict == (abi.Verdict{}) && status > 0 {
+	switch {
+	case status == 0:
+	case a.verdict == abi.Verdict{}:
 		x.judge()
+	case a.verdict == aborted:
+		// Nobody gets away with an error by leaving before its end: what had come of the response is judged. If that was no
+		// error, the client has left, and no more.
+		if x.judge(); a.verdict.Class == abi.OK || a.verdict.Class == abi.Unjudged {
+			a.verdict, a.reason, a.by = aborted, abi.Reason{}, ""
+		}
 	}
 	a.finding = blame.Judge(a.verdict, a.reason.About, &x.ledger)
 	at := x.began
@@ -143,7 +155,7 @@ func (x *exchange) judge() {
 		}
 	}
 	if a.by == "" {
-		a.verdict = blame.ByStatus(d.status)
+		a.verdict, a.reason = blame.ByStatus(d.status), abi.Reason{About: blame.AboutStatus(d.status)}
 	}
 }
 
