@@ -44,12 +44,16 @@ func (l *eventLog) String() string {
 	return l.text.String()
 }
 
-// launch starts a gateway as start does, with the tenants of the example and a log of its own.
-func launch(t *testing.T, upstream, rest string) *site {
+// launch starts a gateway as start does, with the tenants of the example and a log of its own. Before that it lets prepare
+// change the files.
+func launch(t *testing.T, upstream, rest string, prepare ...func(*site)) *site {
 	t.Helper()
 	s := &site{&running{t: t, dir: t.TempDir(), ended: make(chan error, 1)}, new(eventLog)}
 	s.configure(upstream, rest)
 	s.tenants()
+	for _, f := range prepare {
+		f(s)
+	}
 	s.run()
 	return s
 }
