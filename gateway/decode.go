@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"io"
@@ -50,7 +51,9 @@ func decode(dst, b []byte, limit int, coding string, all bool) ([]byte, bool) {
 	case "gzip", "x-gzip":
 		r, err = gzip.NewReader(in)
 	case "deflate":
-		r, err = zlib.NewReader(in)
+		if r, err = zlib.NewReader(in); err != nil { // some send it without zlib's frame (9110 8.4.1.2)
+			r, err = flate.NewReader(bytes.NewReader(b)), nil
+		}
 	case "br":
 		r = brotli.NewReader(in)
 	case "zstd":
