@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/plugins/engine"
@@ -23,6 +24,7 @@ type requestContent struct {
 	key     string // the field that carries the client's key, which is never forwarded
 	stream  io.Reader
 	header  *fasthttp.RequestHeader // nil before begin
+	client  *conn.Accepted
 
 	ahead    []byte // read for a step and not sent yet
 	ended    bool   // the stream's last byte has been read
@@ -40,11 +42,14 @@ func (c *requestContent) reset() {
 // begin makes c the content of the request that ctx holds.
 func (c *requestContent) begin(ctx *fasthttp.RequestCtx, head *wire.RequestHead, limit int64) {
 	c.framing, c.length, c.limit = head.Framing, head.Length, limit
-	c.header = &ctx.Request.Header
+	c.header, c.client = &ctx.Request.Header, conn.Of(ctx.Conn())
 	if c.stream = ctx.RequestBodyStream(); c.stream == nil || c.length == 0 {
 		c.ended = true
 	}
 }
+
+// begun reports whether any of the stream has been read, or may have been.
+func (c *requestContent) begun() bool { return c.sending || c.read > 0 || c.ended && c.header != nil }
 
 // none reports whether there is no content to send.
 func (c *requestContent) none() bool {
@@ -69,14 +74,31 @@ func (c *requestContent) pull(b []byte) (int, error) {
 	if c.length >= 0 && c.read < c.length {
 		return n, io.ErrUnexpectedEOF
 	}
+	if err := c.client.Failed(); err != nil {
+		return n, err // it was not the content that ended
+	}
+	if c.framing == wire.Chunked {
+		if err := c.readTrailers(); err != nil {
+			return n, err
+		}
+	}
 	c.ended = true
-	for name := range c.header.Trailers() {
-		f := wire.Field{Name: name, Value: c.header.PeekBytes(name), Known: wire.Lookup(name)}
+	return n, nil
+}
+
+// readTrailers takes the trailer section behind the last chunk: what may stand in one, and does not say who the client is.
+func (c *requestContent) readTrailers() error {
+	fields, err := wire.ParseFields(c.trailers[:0], c.header.TrailerHeader())
+	if err != nil {
+		return err
+	}
+	c.trailers = fields[:0]
+	for _, f := range fields {
 		if wire.TrailerAllowed(&f) && !provesIdentity(f.Name) && !wire.EqualFold(f.Name, c.key) {
 			c.trailers = append(c.trailers, f)
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // buffer is where what is passed on at once is read.

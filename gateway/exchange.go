@@ -167,7 +167,7 @@ func (x *exchange) release() {
 	x.ctx, x.conn, x.snap, x.view = nil, nil, nil, nil
 	x.client, x.route = nil, nil
 	x.draft.request, x.draft.response = nil, nil
-	x.request.stream, x.request.header = nil, nil
+	x.request.stream, x.request.header, x.request.client = nil, nil, nil
 	x.reply.attempt = nil
 	x.answer = answer{}
 	if cap(x.out) > maxKept {

@@ -25,12 +25,19 @@ type running struct {
 	stop   context.CancelFunc
 	ended  chan error
 	output *os.File
+	listen string // more of the listen section
 }
 
 // start runs a gateway whose routes section (and what may follow it) is given; upstream is where "up" leads.
 func start(t *testing.T, upstream string, rest string) *running {
 	t.Helper()
-	r := &running{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
+	return startListening(t, "", upstream, rest)
+}
+
+// startListening is start with more in the listen section.
+func startListening(t *testing.T, listen, upstream, rest string) *running {
+	t.Helper()
+	r := &running{t: t, dir: t.TempDir(), ended: make(chan error, 1), listen: listen}
 	r.configure(upstream, rest)
 	r.tenants()
 	ctx, stop := context.WithCancel(context.Background())
@@ -64,13 +71,13 @@ func start(t *testing.T, upstream string, rest string) *running {
 func (r *running) configure(upstream, rest string) {
 	r.t.Helper()
 	text := fmt.Sprintf(`
-listen: {address: "127.0.0.1:0", drain: 5s}
+listen: {address: "127.0.0.1:0", drain: 5s%s}
 admin: {address: "127.0.0.1:0", example: true}
 upstreams:
   - name: up
     url: http://%s
     timeouts: {connect: 5s, response_head: 10s, idle_body: 10s}
-`, upstream) + strings.TrimLeft(rest, "\n")
+`, r.listen, upstream) + strings.TrimLeft(rest, "\n")
 	r.write("breakwater.yaml", text)
 }
 

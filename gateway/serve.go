@@ -43,8 +43,8 @@ func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
 func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
 	x := g.begin(ctx)
 	defer func() {
-		if !x.continued {
-			g.finish(x)
+		if p := recover(); p != nil || !x.continued {
+			g.conclude(x, p)
 		}
 	}()
 	if !x.open() {
@@ -64,15 +64,21 @@ func (x *exchange) open() bool {
 	return x.check() && x.match() && x.admit() && x.gates()
 }
 
-// finish ends the exchange, whatever has become of it.
-func (g *Gateway) finish(x *exchange) {
-	if p := recover(); p != nil {
-		g.panics.Inc()
-		g.log.Error("panic while serving a request", "request", x.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+// finish ends the exchange, whatever has become of it. It must be deferred itself: only so can it recover.
+func (g *Gateway) finish(x *exchange) { g.conclude(x, recover()) }
+
+// conclude ends the exchange, which has panicked with p unless that is nil.
+func (g *Gateway) conclude(x *exchange, p any) {
+	defer g.abandon(x)
+	if p != nil {
+		g.broke(x, p, debug.Stack())
 		x.panicked()
 	}
 	x.settle()
 	x.attempt.Close(x.conn)
+	if p := x.attempt.Panicked(); p != nil {
+		g.broke(x, p.Value, p.Stack)
+	}
 	if x.contentLeft() {
 		x.ctx.SetConnectionClose()
 		x.conn.Linger() // so that unread content does not take the response with it
@@ -82,13 +88,36 @@ func (g *Gateway) finish(x *exchange) {
 	x.release()
 }
 
+// abandon lets go of an exchange that panicked while it was concluded. Its parts may be in any state and are not used again.
+func (g *Gateway) abandon(x *exchange) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	g.broke(x, p, debug.Stack())
+	if x.ctx != nil {
+		x.ctx.SetConnectionClose()
+	}
+	if x.snap != nil {
+		x.snap.release()
+	}
+}
+
+// broke counts a panic and says where it was.
+func (g *Gateway) broke(x *exchange, p any, stack []byte) {
+	g.panics.Inc()
+	g.log.Error("panic while serving a request", "request", x.id, "panic", fmt.Sprint(p), "stack", string(stack))
+}
+
 // contentLeft reports whether the connection holds content that nobody will read, beyond a little that fasthttp reads for
 // the connection's sake. No attempt is sending the content meanwhile.
 func (x *exchange) contentLeft() bool {
 	const little = 64 << 10
 	switch {
-	case x.request.header != nil:
+	case x.request.begun():
 		return !x.request.ended
+	case x.in.Continues && !x.continued:
+		return true // the client may send it all the same, or not (9110 10.1.1)
 	case x.in.Framing == wire.Length:
 		return x.in.Length > little
 	}
@@ -98,16 +127,26 @@ func (x *exchange) contentLeft() bool {
 // check reads the request as the client sent it.
 func (x *exchange) check() bool {
 	h := &x.ctx.Request.Header
+	x.forget()
 	err := x.in.Check(h.Method(), h.RequestURI(), h.Protocol(), h.RawHeaders())
 	x.identify()
 	if err != nil {
 		x.closing = true // what follows on the connection may be anything
+		x.conn.Linger()
 		x.refuse(&problemMalformed, err.Status, err.Error())
 		return false
 	}
 	x.believeProxies()
 	x.closing = x.in.Hops.Close || x.in.Minor == 0 && !x.in.Hops.Keep || x.g.draining.Load()
 	return true
+}
+
+// forget makes x.in a request of which nothing is known: it may hold views of another client's.
+func (x *exchange) forget() {
+	in := &x.in
+	in.Method, in.Target, in.URI, in.Host, in.Fields, in.Minor = nil, nil, nil, nil, in.Fields[:0], 1
+	in.Framing, in.Length, in.Continues = wire.NoBody, -1, false
+	in.Hops.ReadHops(nil)
 }
 
 // match finds the route.
@@ -389,6 +428,9 @@ func (x *exchange) fail(err error) {
 		default:
 			x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the content is not what its framing says")
 		}
+	case upstream.Broken:
+		x.closing = true
+		x.refuse(&problemBroken, fasthttp.StatusInternalServerError, "the gateway failed on this request")
 	}
 }
 
@@ -400,6 +442,7 @@ func (x *exchange) leave() {
 
 // panicked answers, as far as that is still possible, a request in which something of ours broke.
 func (x *exchange) panicked() {
+	x.attempt.Close(x.conn) // nobody reads the client's content from here on
 	x.closing = true
 	x.ctx.SetConnectionClose()
 	x.answer.verdict = broken
@@ -422,11 +465,18 @@ func (g *Gateway) unread(ctx *fasthttp.RequestCtx, err error) {
 		}
 		return // without asking for anything
 	}
+	if !c.Heard() {
+		return // fasthttp hands over a connection's first timeout like one in the middle of a head
+	}
 	x := g.begin(ctx)
 	defer g.finish(x)
-	x.in.Framing, x.in.Fields = wire.NoBody, x.in.Fields[:0]
-	x.in.Method, x.in.Target, x.in.URI, x.in.Host, x.in.Minor = nil, nil, nil, nil, 1
-	x.identify()
+	missing := "the head"
+	if x.continued {
+		missing = "the content"
+	} else {
+		x.forget()
+		x.identify()
+	}
 	x.closing = true
 	c.Linger()
 	var small *fasthttp.ErrSmallBuffer
@@ -434,7 +484,7 @@ func (g *Gateway) unread(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &small):
 		x.refuse(&problemTooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge, "the head is larger than the gateway takes")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, "the head did not arrive in time")
+		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, missing+" did not arrive in time")
 	default:
 		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the request is not HTTP/1.1")
 	}

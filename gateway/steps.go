@@ -175,6 +175,8 @@ func verdictOf(e *upstream.Error) abi.Verdict {
 		v = aborted
 	case upstream.ClientBody:
 		v = invalid
+	case upstream.Broken:
+		v = broken
 	}
 	return v
 }
