@@ -320,7 +320,7 @@ func (x *exchange) injectFields(s config.Source, with bool) bool {
 			d.setField(engine.RequestFields, field)
 		}
 		x.ledger.Field(name, blame.Gateway)
-		if with || provesIdentity(name) {
+		if with {
 			x.ledger.Credential(blame.Gateway)
 		}
 	}
