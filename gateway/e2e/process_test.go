@@ -102,10 +102,10 @@ type process struct {
 }
 
 // launch starts a program and waits for the line that says that it is ready, which it returns.
-func launch(t *testing.T, env []string, path string, args ...string) (*process, []string) {
+func launch(t *testing.T, path string, args ...string) (*process, []string) {
 	t.Helper()
 	p := &process{t: t, name: filepath.Base(path), cmd: exec.Command(path, args...), out: &output{changed: make(chan struct{})}, ended: make(chan struct{})}
-	p.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66"), env...)
+	p.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66")
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -248,5 +248,5 @@ func eventually(t *testing.T, what string, ok func() error) {
 			return
 		}
 	}
-	t.Errorf("%s: %v", what, err)
+	t.Fatalf("%s: %v", what, err)
 }
