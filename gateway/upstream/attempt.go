@@ -325,8 +325,16 @@ func (a *Attempt) unchunk(b []byte) ([]byte, error) {
 // BodySent reports whether the request's content has left whole. It is false while it is being sent; for a response that
 // came early, the client's connection then holds content that nobody will read.
 func (a *Attempt) BodySent(client *conn.Accepted) bool {
-	return !a.body.started || a.body.endedAt.Load() != 0 && a.body.join(client)
+	patience := time.Duration(0)
+	if a.done {
+		patience = shortly
+	}
+	return !a.body.started || a.body.endsWithin(patience) && a.body.join(client)
 }
+
+// shortly is how long a content may still be under way when its response is complete. Mostly it has left already, or else the
+// upstream would not have answered, and its goroutine has only to say so: that must not cost the connection.
+const shortly = 10 * time.Millisecond
 
 // Close ends the attempt: its connection is used again if the exchange on it ended cleanly. When it returns, nobody reads the
 // request's content any more, and it reports whether that has left whole.

@@ -105,6 +105,29 @@ func TestEarlyResponse(t *testing.T) {
 	}
 }
 
+// TestContentThatLeavesWithTheResponse ends an exchange while the goroutine that has sent the content is about to say so.
+func TestContentThatLeavesWithTheResponse(t *testing.T) {
+	s := listen(t, nil).play(func(p *peer) { p.head(); p.take(len("0\r\n\r\n")); p.send(ok); p.ended() })
+	u := s.pool(Options{})
+	from, c := client(t)
+	var a Attempt
+	go c.send("end\n")
+	if err := a.Do(u, post(&fromClient{from: from}), from, &interims{}); err != nil {
+		t.Fatal(err)
+	}
+	var r result
+	r.rest(&a)
+	result := <-a.body.result
+	a.body.endedAt.Store(0) // as if it were not that far
+	go func() { a.body.result <- result }()
+	if !a.body.endsWithin(patience) || !a.Close(from) || u.Stats().Idle != 1 {
+		t.Error("the connection is lost")
+	}
+	if a.body.reset(); a.body.endsWithin(0) {
+		t.Error("a content that is under way has ended")
+	}
+}
+
 // TestDuplex has both contents go on together, each piece answered before the next is sent.
 func TestDuplex(t *testing.T) {
 	s := listen(t, nil).play(func(p *peer) {

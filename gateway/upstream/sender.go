@@ -14,7 +14,8 @@ import (
 // may have beside its own, and it has ended before the attempt is closed.
 type sender struct {
 	started bool
-	joined  bool // the goroutine has ended, and its result has been taken
+	joined  bool // the goroutine has ended
+	taken   bool // its result has been taken
 	sent    bool // valid once joined: all of the content has left
 	result  chan bool
 
@@ -24,7 +25,7 @@ type sender struct {
 }
 
 func (s *sender) reset() {
-	s.started, s.joined, s.sent, s.err = false, false, false, nil
+	s.started, s.joined, s.taken, s.sent, s.err = false, false, false, false, nil
 	s.endedAt.Store(0)
 }
 
@@ -101,10 +102,31 @@ func (s *sender) headDeadline(limit time.Duration) time.Time {
 	return time.Unix(0, ended).Add(limit)
 }
 
+// endsWithin waits that long for the goroutine to end, and reports whether it has.
+func (s *sender) endsWithin(d time.Duration) bool {
+	if s.taken || s.endedAt.Load() != 0 {
+		return true
+	}
+	if d == 0 {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case s.sent = <-s.result:
+		s.taken = true
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
 // join waits for the goroutine and reports whether all of the content has left. It may be called again.
 func (s *sender) join(client *conn.Accepted) bool {
+	if !s.taken {
+		s.sent, s.taken = <-s.result, true
+	}
 	if !s.joined {
-		s.sent = <-s.result
 		s.joined = true
 		client.SetReadIdle(0)
 	}
