@@ -149,6 +149,35 @@ func (in *incident) storm() {
 	in.partner.scenario("reject-phone-number-id", "")
 }
 
+// unchanged looks whether the partner's refusal reaches a client with all its fields, and chunked as it is.
+func (in *incident) unchanged(client int) {
+	in.t.Helper()
+	c := in.tenants[client]
+	p, q := dial(in.t, in.partner.api), in.gateway.dial()
+	defer p.Close()
+	defer q.Close()
+	told := p.ask(get("/v23.0"+target(client, c.number), "Authorization: Bearer "+c.token))
+	heard := q.ask("GET " + target(client, c.number) + " HTTP/1.1\r\nHost: sent.test\r\nD360-API-KEY: " + c.key + "\r\n\r\n")
+	lasting := func(m message) (lines []string) {
+		for _, line := range m.lines {
+			if !ours.MatchString(line) {
+				lines = append(lines, line)
+			}
+		}
+		slices.Sort(lines)
+		return lines
+	}
+	if told.status != 400 || heard.status != 400 || !slices.Equal(lasting(told), lasting(heard)) || len(lasting(told)) < 10 {
+		in.t.Errorf("the partner says %d %q, the client hears %d %q", told.status, lasting(told), heard.status, lasting(heard))
+	}
+	if told.field("Transfer-Encoding") != "chunked" || heard.field("Transfer-Encoding") != "chunked" {
+		in.t.Errorf("not chunked: the partner says %q, the client hears %q", told.lines, heard.lines)
+	}
+}
+
+// ours are the fields of one connection or one moment.
+var ours = regexp.MustCompile(`(?i)^(date|connection|via|breakwater-request-id|x-fb-request-id|x-fb-trace-id|x-fb-debug):`)
+
 // parameters reports whether the partner gets the parameter now, and fails the test unless the rest of the target is as it was sent.
 func (in *incident) parameters(p *peer, client int) (got bool) {
 	in.t.Helper()
@@ -199,6 +228,7 @@ func TestIncidentAsInJanuary(t *testing.T) {
 		return answer == "bad" || answer == "blocked" && client < busy
 	}})
 	l.finish(storm)
+	in.unchanged(clients - 1)
 	if l.count(storm, "bad") == 0 || l.count(storm, "blocked") == 0 {
 		t.Errorf("in the storm %d requests failed and %d were turned away; want some of each", l.count(storm, "bad"), l.count(storm, "blocked"))
 	}
