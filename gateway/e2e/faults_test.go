@@ -40,7 +40,7 @@ routes:
 `, well.api, ill.api))
 	l := startLoad(t, g.address, 8, &stage{name: "all along", want: only("good")}, fetch("well.test", well.download(5000)))
 	target := ill.download(5000)
-	for _, framing := range []string{"content-length", "chunked"} {
+	for round, framing := range []string{"content-length", "chunked"} {
 		if m := g.ask("ill.test", target); m.err != nil || len(m.body) != 5000 {
 			t.Fatalf("before: %v", m)
 		}
@@ -61,6 +61,12 @@ routes:
 				t.Errorf("%s: the upstream was killed after 2500 bytes; the client has %v", framing, m)
 			}
 		}
+		eventually(t, "the cuts are counted", func() error {
+			if n := g.metric(`breakwater_responses_cut_total{route="ill"}`); n != float64(3*(round+1)) {
+				return fmt.Errorf("%v, want %d", n, 3*(round+1))
+			}
+			return nil
+		})
 		if m := g.ask("ill.test", target); !isProblem(m, 502, "upstream-failed") {
 			t.Errorf("%s: while the upstream is gone the client has %v; want a problem with status 502", framing, m)
 		}
