@@ -133,11 +133,17 @@ func (g *Gateway) bind(ctx context.Context, c *config.Config) (_ *snapshot, err 
 		if b.bodyIdle == 0 {
 			b.bodyIdle = c.Listen.Timeouts.IdleBody
 		}
-		if r.Limits.Errors != nil {
+		if e := r.Limits.Errors; e != nil {
 			b.errors = g.limits.Limiter(r.Name)
+			if err := errorPolicy(r).Check(); err != nil {
+				wrong = append(wrong, e.Errorf("", "%w", err))
+			}
 		}
-		if r.Limits.Requests != nil {
+		if q := r.Limits.Requests; q != nil {
 			b.rates = g.limits.Rates(r.Name)
+			if err := ratePolicy(r).Check(); err != nil {
+				wrong = append(wrong, q.Errorf("", "%w", err))
+			}
 		}
 		for _, st := range r.Steps {
 			bound, err := g.bindStep(ctx, r, st)
@@ -219,11 +225,11 @@ func directory(list []*config.Client) (*admit.Directory, error) {
 // applyLimits puts the snapshot's limits in force, without forgetting what clients have done.
 func (g *Gateway) applyLimits(s *snapshot) {
 	for _, r := range s.routes {
-		if e := r.config.Limits.Errors; e != nil {
-			g.must(r.errors.SetPolicy(admit.Policy{Name: r.name + "-errors", Errors: e.Count, Window: e.Window, Block: e.Block}))
+		if r.errors != nil {
+			g.must(r.errors.SetPolicy(errorPolicy(r.config)))
 		}
-		if q := r.config.Limits.Requests; q != nil {
-			g.must(r.rates.SetPolicy(admit.RatePolicy{Name: r.name, Requests: q.Rate.Count, Per: q.Rate.Per, Burst: q.Burst}))
+		if r.rates != nil {
+			g.must(r.rates.SetPolicy(ratePolicy(r.config)))
 		}
 	}
 	if c := s.config.Clients; c != nil {
@@ -231,7 +237,18 @@ func (g *Gateway) applyLimits(s *snapshot) {
 	}
 }
 
-// must reports a policy that the configuration should not have let through; the old one stays in force.
+// errorPolicy and ratePolicy are a route's limits as admit has them, whose Check is the last word on them.
+func errorPolicy(r *config.Route) admit.Policy {
+	e := r.Limits.Errors
+	return admit.Policy{Name: r.Name + "-errors", Errors: e.Count, Window: e.Window, Block: e.Block}
+}
+
+func ratePolicy(r *config.Route) admit.RatePolicy {
+	q := r.Limits.Requests
+	return admit.RatePolicy{Name: r.Name, Requests: q.Rate.Count, Per: q.Rate.Per, Burst: q.Burst}
+}
+
+// must reports a policy that should not have been bound; the old one stays in force.
 func (g *Gateway) must(err error) {
 	if err != nil {
 		g.log.Error("BUG: a limit was not applied", "error", err)
