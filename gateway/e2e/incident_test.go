@@ -62,12 +62,16 @@ type incident struct {
 	bad     []string // and what it says to the parameter
 }
 
-const clients = 50
+// clients make the load. There is one more, for what a test asks beside it.
+const (
+	clients = 50
+	another = clients
+)
 
 func startIncident(t *testing.T, flags ...string) *incident {
 	in := &incident{t: t, partner: startPartner(t, raced, "")}
 	dir := t.TempDir()
-	in.tenants = tenants(t, dir, clients)
+	in.tenants = tenants(t, dir, clients+1)
 	write(t, dir+"/flags.yaml", flagFile(flags...))
 	config := strings.NewReplacer("STEPS", incidentSteps, "PARTNER", in.partner.api,
 		"DROP", guest(t, "plugins/guests/drop-query-param", ""), "CLASSIFY", guest(t, "plugins/guests/classify-partner", "")).Replace(incidentConfig)
@@ -105,15 +109,22 @@ func (in *incident) direct(client int) string {
 	return spoken(p.ask(get("/v23.0"+target(client, c.number), "Authorization: Bearer "+c.token)))
 }
 
-// ask sends a client's request number i through the gateway and says what came back: "good" or "bad" if the client has what
-// the partner says, to the byte, and "blocked" if it is turned away.
-func (in *incident) ask(p *peer, client, i int) string {
+// request is a client's request number i for the gateway: by turns with the parameter and without.
+func (in *incident) request(client, i int) string {
 	c := in.tenants[client]
-	request := "GET " + target(client, c.number) + " HTTP/1.1\r\nHost: sent.test\r\nD360-API-KEY: " + c.key + "\r\n\r\n"
 	if i%2 == 1 {
-		request = "GET " + target(client, "") + " HTTP/1.1\r\nHost: injected.test\r\nD360-API-KEY: " + c.key + "\r\n\r\n"
+		return "GET " + target(client, "") + " HTTP/1.1\r\nHost: injected.test\r\nD360-API-KEY: " + c.key + "\r\n\r\n"
 	}
-	m := p.ask(request)
+	return "GET " + target(client, c.number) + " HTTP/1.1\r\nHost: sent.test\r\nD360-API-KEY: " + c.key + "\r\n\r\n"
+}
+
+// ask sends a client's request number i through the gateway and says what came back.
+func (in *incident) ask(p *peer, client, i int) string {
+	return in.heard(client, p.ask(in.request(client, i)))
+}
+
+// heard is "good" or "bad" if the client has what the partner says, to the byte, and "blocked" if it is turned away.
+func (in *incident) heard(client int, m message) string {
 	if m.err != nil {
 		return "broken: " + m.err.Error()
 	}
@@ -157,7 +168,7 @@ func (in *incident) unchanged(client int) {
 	defer p.Close()
 	defer q.Close()
 	told := p.ask(get("/v23.0"+target(client, c.number), "Authorization: Bearer "+c.token))
-	heard := q.ask("GET " + target(client, c.number) + " HTTP/1.1\r\nHost: sent.test\r\nD360-API-KEY: " + c.key + "\r\n\r\n")
+	heard := q.ask(in.request(client, 0))
 	lasting := func(m message) (lines []string) {
 		for _, line := range m.lines {
 			if !ours.MatchString(line) {
@@ -228,7 +239,7 @@ func TestIncidentAsInJanuary(t *testing.T) {
 		return answer == "bad" || answer == "blocked" && client < busy
 	}})
 	l.finish(storm)
-	in.unchanged(clients - 1)
+	in.unchanged(another)
 	if l.count(storm, "bad") == 0 || l.count(storm, "blocked") == 0 {
 		t.Errorf("in the storm %d requests failed and %d were turned away; want some of each", l.count(storm, "bad"), l.count(storm, "blocked"))
 	}
@@ -268,8 +279,7 @@ func (in *incident) aftermath(l *load, offenders ...int) {
 		return answer == "good" || slices.Contains(offenders, client)
 	}
 	p := in.gateway.dial()
-	const quiet = clients - 1
-	if in.parameters(p, quiet) {
+	if in.parameters(p, another) {
 		in.t.Error("the partner gets the parameter, though the flag is on")
 	}
 	in.partner.scenario("revert", "")
@@ -277,7 +287,7 @@ func (in *incident) aftermath(l *load, offenders ...int) {
 	in.partner.revert()
 	in.gateway.flip("drop-phone-number-id", "off", "the partner has taken it back")
 	l.finish(l.enter(&stage{name: "flag off", each: all(10), want: want}))
-	if !in.parameters(p, quiet) {
+	if !in.parameters(p, another) {
 		in.t.Error("the partner doesn't get the parameter, though the flag is off")
 	}
 	l.stop() // each client has sent everything over one connection: nothing was dropped
@@ -312,8 +322,16 @@ func TestIncidentWithClassification(t *testing.T) {
 	if l.count(storm, "blocked") == 0 {
 		t.Error("the offender was never turned away")
 	}
+	in.partner.scenario("gate:late", fmt.Sprintf(`{"tenant":%q,"options":{"hold":["head"]}}`, in.tenants[another].name))
+	late := in.gateway.dial()
+	late.send(in.request(another, 0))
+	in.partner.held("gate:late", 1)
 	l.enter(&stage{name: "flip", want: others("good", "bad")}) // all clients send meanwhile
 	in.gateway.flip("drop-phone-number-id", "on", "the partner refuses its own parameter")
+	in.partner.call("DELETE", "/scenarios/gate:late", "", nil)
+	if answer := in.heard(another, readMessage(late.r, "GET")); answer != "bad" {
+		t.Errorf("a request that was with the partner at the flip was answered %s; want what the partner says to it", answer)
+	}
 	l.finish(l.enter(&stage{name: "flipped", each: all(20), want: others("good")}))
 	in.aftermath(l, offender)
 }
