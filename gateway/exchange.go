@@ -79,7 +79,7 @@ type answer struct {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// begin pins ctx's request to the snapshot and the flags of this moment.
+// begin pins ctx's request to the snapshot and the flags of this moment. It returns nil when the gateway has been closed.
 func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
 	c := conn.Of(ctx.Conn())
 	if x, ok := c.Pending.(*exchange); ok { // its head was dealt with before the client went on with its content
@@ -87,8 +87,13 @@ func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
 		x.ctx = ctx
 		return x
 	}
+	snap := g.pin()
+	if snap == nil {
+		ctx.SetConnectionClose()
+		return nil
+	}
 	x := exchanges.Get().(*exchange)
-	x.g, x.ctx, x.conn, x.snap, x.view = g, ctx, c, g.pin(), g.view()
+	x.g, x.ctx, x.conn, x.snap, x.view = g, ctx, c, snap, g.view()
 	x.began, x.limit = time.Now(), time.Time{}
 	x.route, x.client, x.ticket = nil, nil, admit.Ticket{}
 	x.modes = x.modes[:0]
@@ -152,10 +157,10 @@ func forwardedFor(s string) (a netip.Addr, ok bool) {
 	return a.Unmap(), true
 }
 
-// pin holds the snapshot of this moment.
+// pin holds the snapshot of this moment, if there is one.
 func (g *Gateway) pin() *snapshot {
 	for {
-		if s := g.snapshot.Load(); s.retain() {
+		if s := g.snapshot.Load(); s == nil || s.retain() {
 			return s
 		}
 	}

@@ -141,7 +141,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	defer running.Wait()
 	defer stop()
-	running.Go(func() { failed <- server.Serve(g.accepting()) })
+	clients := g.accepting()
+	running.Go(func() { failed <- server.Serve(clients) })
 	running.Go(func() { failed <- admin.Serve(g.admin) })
 	running.Go(func() { g.watchFiles(background) })
 	running.Go(func() { g.sweep(background) })
@@ -162,11 +163,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cancel()
 	if e := server.ShutdownWithContext(limit); e != nil {
 		err = errors.Join(err, fmt.Errorf("drain: %d connections were still in use after %v: %w", server.GetOpenConnectionsCount(), drain, e))
+		select {
+		case <-clients.Abort():
+		case <-time.After(abortTime): // something waits that no client's leaving ends; it finds no snapshot to go on with
+		}
 	}
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	return errors.Join(err, admin.ShutdownWithContext(last))
 }
+
+// abortTime is how long requests may take to end whose clients have been cut off.
+const abortTime = 5 * time.Second
 
 // Close lets go of everything that New opened. Run does so itself.
 func (g *Gateway) Close() {
@@ -243,7 +251,7 @@ type quiet struct{}
 func (quiet) Printf(string, ...any) {}
 
 // accepting is the public listener with our layers on its connections.
-func (g *Gateway) accepting() net.Listener {
+func (g *Gateway) accepting() *conn.Listener {
 	l := &conn.Listener{Listener: g.listener, Watcher: g.watcher, Write: g.started.Listen.Timeouts.Write}
 	if t := g.started.Listen.TLS; t != nil {
 		l.TLS = &tls.Config{

@@ -25,6 +25,9 @@ import (
 // left running.
 func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
 	x := g.begin(ctx)
+	if x == nil {
+		return
+	}
 	defer g.finish(x) // recovers, then accounts exactly once
 	if !x.continued && !x.open() {
 		return
@@ -42,6 +45,9 @@ func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
 // now; the others' exchange goes on in serve.
 func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
 	x := g.begin(ctx)
+	if x == nil {
+		return fasthttp.StatusExpectationFailed
+	}
 	defer func() {
 		if p := recover(); p != nil || !x.continued {
 			g.conclude(x, p)
@@ -469,6 +475,9 @@ func (g *Gateway) unread(ctx *fasthttp.RequestCtx, err error) {
 		return // fasthttp hands over a connection's first timeout like one in the middle of a head
 	}
 	x := g.begin(ctx)
+	if x == nil {
+		return
+	}
 	defer g.finish(x)
 	missing := "the head"
 	if x.continued {

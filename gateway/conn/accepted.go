@@ -19,6 +19,7 @@ type Accepted struct {
 	waiter  *Socket // broken into when the client leaves
 	linger  atomic.Bool
 	unwatch func()
+	from    *Listener
 	closed  sync.Once
 
 	heard  bool  // something has been read
@@ -137,6 +138,7 @@ func (a *Accepted) Close() (err error) {
 		}
 		a.unwatch()
 		err = a.stream.Close()
+		a.from.gone(a)
 	})
 	return err
 }
@@ -161,12 +163,53 @@ func (a *Accepted) drain() {
 	}
 }
 
+func (l *Listener) came(a *Accepted) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		l.open = map[*Accepted]struct{}{}
+	}
+	l.open[a] = struct{}{}
+}
+
+func (l *Listener) gone(a *Accepted) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, a)
+	if len(l.open) == 0 && l.none != nil {
+		close(l.none)
+		l.none = nil
+	}
+}
+
+// Abort aborts all connections that are open, as if their clients had left. The channel is closed when the last of them has
+// been closed. It is called once, when no more are accepted.
+func (l *Listener) Abort() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	none := make(chan struct{})
+	if len(l.open) == 0 {
+		close(none)
+		return none
+	}
+	l.none = none
+	for a := range l.open {
+		a.Abort()
+		a.peerLeft()
+	}
+	return none
+}
+
 // A Listener accepts client connections.
 type Listener struct {
 	net.Listener
 	TLS     *tls.Config   // nil: plain
 	Watcher *Watcher      // nil: a client that leaves is noticed when it is written to
 	Write   time.Duration // for each write to a client; 0: no limit
+
+	mu   sync.Mutex
+	open map[*Accepted]struct{}
+	none chan struct{} // closed when the last of open has gone; nil before Abort
 }
 
 // Accept implements net.Listener.
@@ -177,8 +220,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	s := NewSocket(c)
 	s.SetIdle(0, l.Write)
-	a := &Accepted{Socket: s, stream: s}
+	a := &Accepted{Socket: s, stream: s, from: l}
 	a.unwatch = l.Watcher.add(a)
+	l.came(a)
 	if l.TLS == nil {
 		return a, nil
 	}

@@ -275,3 +275,31 @@ func TestHolds(t *testing.T) {
 		})
 	}
 }
+
+func TestAbortOfAListener(t *testing.T) {
+	l := listen(t, nil, nil)
+	<-l.Abort() // there are none
+	first, c1 := connect(t, l)
+	second, c2 := connect(t, l)
+	third, _ := connect(t, l)
+	third.Close()
+	up, _ := pair(t)
+	first.Watch(up.Socket)
+	none := l.Abort()
+	if _, err := up.Read(make([]byte, 1)); err != ErrInterrupted {
+		t.Errorf("what waits for a client's sake goes on: %v", err)
+	}
+	for _, c := range []net.Conn{c1, c2} {
+		if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("%v, want a reset", err)
+		}
+	}
+	first.Close()
+	select {
+	case <-none:
+		t.Error("one is not closed yet")
+	default:
+	}
+	second.Close()
+	<-none
+}
