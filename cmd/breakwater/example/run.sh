@@ -20,7 +20,7 @@ trap 'stop; exit 0' INT TERM
 
 # ready LOG PID waits for the line that says so.
 ready() {
-	until grep -q ' ready: ' "$1"; do
+	until grep -qs ' ready: ' "$1"; do
 		kill -0 "$2" 2>/dev/null || { cat "$1" >&2; exit 1; }
 		sleep 0.05
 	done
