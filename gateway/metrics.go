@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -205,6 +206,9 @@ func writePlugin(w io.Writer, route string, s *step) {
 	}
 }
 
+// labelEscapes are all that a label's value may have.
+var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
 func (g *Gateway) writeFlags(w io.Writer) {
 	v, st := g.flags.View(), g.flags.Status()
 	fmt.Fprintf(w, "breakwater_flags_revision %d\n", v.Revision())
@@ -213,11 +217,12 @@ func (g *Gateway) writeFlags(w io.Writer) {
 	fmt.Fprintf(w, "breakwater_flags_refused_total %d\n", g.flags.Refused())
 	fmt.Fprintf(w, "breakwater_flags_unjournalled_total %d\n", g.flags.Unwritten())
 	for _, c := range g.flags.Counts() {
+		key := labelEscapes.Replace(strings.ToValidUTF8(c.Key, "\ufffd")) // it may be any text; other names are words
 		for mode, n := range c.Modes {
-			fmt.Fprintf(w, "breakwater_flag_verdicts_total{flag=%q,mode=%q} %d\n", c.Key, flags.Mode(mode), n)
+			fmt.Fprintf(w, "breakwater_flag_verdicts_total{flag=\"%s\",mode=%q} %d\n", key, flags.Mode(mode), n)
 		}
-		fmt.Fprintf(w, "breakwater_flag_verdicts_total{flag=%q,mode=\"fallback\"} %d\n", c.Key, c.Fallback)
-		fmt.Fprintf(w, "breakwater_flag_evaluations_total{flag=%q} %d\n", c.Key, c.Evaluations)
-		fmt.Fprintf(w, "breakwater_flag_errors_total{flag=%q} %d\n", c.Key, c.Errors)
+		fmt.Fprintf(w, "breakwater_flag_verdicts_total{flag=\"%s\",mode=\"fallback\"} %d\n", key, c.Fallback)
+		fmt.Fprintf(w, "breakwater_flag_evaluations_total{flag=\"%s\"} %d\n", key, c.Evaluations)
+		fmt.Fprintf(w, "breakwater_flag_errors_total{flag=\"%s\"} %d\n", key, c.Errors)
 	}
 }

@@ -63,7 +63,7 @@ func acting(t *testing.T, inject string, configs ...string) string {
 			plugin = "hasty"
 		}
 		more := ""
-		for _, word := range []string{"on_failure: fail", "gate: {flag: drop}"} {
+		for _, word := range []string{"on_failure: fail", "gate: {flag: drop}", "gate: {flag: classify}"} {
 			if strings.HasSuffix(rest, " "+word) {
 				rest, more = strings.TrimSuffix(rest, " "+word), ", "+word
 			}
