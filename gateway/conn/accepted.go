@@ -163,6 +163,12 @@ func (a *Accepted) drain() {
 	}
 }
 
+func (l *Listener) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}
+
 func (l *Listener) came(a *Accepted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,27 +212,42 @@ type Listener struct {
 	TLS     *tls.Config   // nil: plain
 	Watcher *Watcher      // nil: a client that leaves is noticed when it is written to
 	Write   time.Duration // for each write to a client; 0: no limit
+	Max     int           // connections open at a time; 0: no limit
+	Refused func()        // called for each connection that is too many
+	Failed  func(error)   // called when accepting failed and is tried again
 
 	mu   sync.Mutex
 	open map[*Accepted]struct{}
 	none chan struct{} // closed when the last of open has gone; nil before Abort
 }
 
-// Accept implements net.Listener.
+// Accept implements net.Listener. An error ends the server, so it returns none but that of a closed listener.
 func (l *Listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := Patient{l.Listener, l.Failed}.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.Max == 0 || l.count() < l.Max {
+			return l.accept(c), nil
+		}
+		if l.Refused != nil {
+			l.Refused()
+		}
+		refuse(c, l.TLS == nil)
 	}
+}
+
+func (l *Listener) accept(c net.Conn) net.Conn {
 	s := NewSocket(c)
 	s.SetIdle(0, l.Write)
 	a := &Accepted{Socket: s, stream: s, from: l}
 	a.unwatch = l.Watcher.add(a)
 	l.came(a)
 	if l.TLS == nil {
-		return a, nil
+		return a
 	}
 	t := tls.Server(s, l.TLS)
 	a.stream = t
-	return &secure{a, t}, nil
+	return &secure{a, t}
 }

@@ -48,22 +48,33 @@ func NewSocket(c net.Conn) *Socket {
 // On a busy connection the operating system's timer is touched once a period, not once a request.
 type deadline struct {
 	set   func(time.Time) error
-	want  time.Time     // zero: none
-	armed time.Time     // zero: none
+	want  time.Time     // what was asked for; zero: none
+	limit time.Time     // the end of everything, whatever was asked for; zero: none
+	armed time.Time     // when the timer fires: never later than the two; zero: it does not
 	idle  time.Duration // if above 0, want is this long after the beginning of each read or write
-	limit time.Time     // want is never later; zero: none
 }
 
-func (d *deadline) move(t time.Time) error {
-	if !d.limit.IsZero() && (t.IsZero() || t.After(d.limit)) {
-		t = d.limit
+// until is when reading or writing has to end; zero: never.
+func (d *deadline) until() time.Time {
+	if !d.limit.IsZero() && (d.want.IsZero() || d.limit.Before(d.want)) {
+		return d.limit
 	}
-	d.want = t
+	return d.want
+}
+
+// arm sees to it that the timer fires no later than it has to.
+func (d *deadline) arm() error {
+	t := d.until()
 	if t.IsZero() || !d.armed.IsZero() && !t.Before(d.armed) {
 		return nil
 	}
 	d.armed = t
 	return d.set(t)
+}
+
+func (d *deadline) move(t time.Time) error {
+	d.want = t
+	return d.arm()
 }
 
 // begin is called before a read or write.
@@ -74,13 +85,14 @@ func (d *deadline) begin() error {
 	return d.move(time.Now().Add(d.idle))
 }
 
-// again reports whether the timer fired before its time, and arms it anew if so.
+// again is called when the timer has fired. It reports whether that was before its time, and arms it anew if so.
 func (d *deadline) again() bool {
-	if !d.want.IsZero() && !time.Now().Before(d.want) {
+	t := d.until()
+	if !t.IsZero() && !time.Now().Before(t) {
 		return false
 	}
-	d.armed = d.want
-	return d.set(d.want) == nil
+	d.armed = t
+	return d.set(t) == nil
 }
 
 // Read implements io.Reader. It returns [ErrEnd] where others return io.EOF.
@@ -153,8 +165,12 @@ func (s *Socket) SetIdle(read, write time.Duration) { s.read.idle, s.write.idle 
 // SetReadIdle gives each following read its own time; 0 leaves the deadline as it is.
 func (s *Socket) SetReadIdle(d time.Duration) { s.read.idle = d }
 
-// SetLimit says when reading and writing end whatever their deadlines: with what they are set to from now on. Zero is never.
-func (s *Socket) SetLimit(t time.Time) { s.read.limit, s.write.limit = t, t }
+// SetLimit says when reading and writing end whatever their deadlines. Zero is never.
+func (s *Socket) SetLimit(t time.Time) {
+	s.read.limit, s.write.limit = t, t
+	s.read.arm()  //nolint:errcheck // a closed connection fails by itself
+	s.write.arm() //nolint:errcheck
+}
 
 var past = time.Unix(1, 0)
 
@@ -166,7 +182,9 @@ func (s *Socket) Interrupt() {
 
 // Resume undoes Interrupt. Nobody reads or writes meanwhile.
 func (s *Socket) Resume() {
-	s.interrupted.Store(false)
+	if !s.interrupted.Swap(false) {
+		return
+	}
 	s.read.armed, s.write.armed = past, past // so that the next attempt finds that it has time left
 }
 
