@@ -74,7 +74,7 @@ func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interi
 	a.body.reset()
 	fresh := false
 	for {
-		l, err := u.take(fresh)
+		l, err := u.take(fresh, req.Limit)
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 	}
 	a.l.socket.SetReadDeadline(deadline) //nolint:errcheck // the read fails
 	for range maxInterims {
-		if err := a.readHead(req.Method); err != nil {
+		if err := a.readHead(req); err != nil {
 			return a.fail("response head", err)
 		}
 		if a.Head.Status >= 200 {
@@ -140,7 +140,7 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 }
 
 // readHead reads one head and says how the content behind it ends.
-func (a *Attempt) readHead(method []byte) error {
+func (a *Attempt) readHead(req *Request) error {
 	l := a.l
 	limit := a.u.MaxHead
 	if limit <= 0 {
@@ -156,7 +156,7 @@ func (a *Attempt) readHead(method []byte) error {
 			return &malformed{fmt.Errorf("longer than %d bytes", limit)}
 		}
 		err := l.fill()
-		if err != nil && a.moreTime(err) {
+		if err != nil && a.moreTime(req, err) {
 			continue
 		}
 		if err != nil {
@@ -174,7 +174,7 @@ func (a *Attempt) readHead(method []byte) error {
 	l.r += n
 	err := a.Head.Parse(a.head)
 	if err == nil {
-		a.Framing, a.Length, err = wire.ResponseFraming(a.Head.Fields, a.Head.Minor, a.Head.Status, method)
+		a.Framing, a.Length, err = wire.ResponseFraming(a.Head.Fields, a.Head.Minor, a.Head.Status, req.Method)
 	}
 	if err != nil {
 		return &malformed{err}
@@ -210,11 +210,11 @@ func bareLF(b []byte) bool {
 }
 
 // moreTime reports whether err is a timeout that came before the response could be late, and sets the one that holds.
-func (a *Attempt) moreTime(err error) bool {
-	if !a.body.started || !errors.Is(err, os.ErrDeadlineExceeded) {
+func (a *Attempt) moreTime(req *Request, err error) bool {
+	deadline, now := a.body.headDeadline(a.u.HeadTimeout), time.Now()
+	if !a.body.started || !errors.Is(err, os.ErrDeadlineExceeded) || !req.Limit.IsZero() && !now.Before(req.Limit) {
 		return false
 	}
-	deadline, now := a.body.headDeadline(a.u.HeadTimeout), time.Now()
 	if deadline.IsZero() {
 		deadline = now.Add(a.u.HeadTimeout)
 	}

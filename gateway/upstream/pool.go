@@ -162,7 +162,7 @@ func (l *link) slim() {
 var errBusy = errors.New("limit of connections reached")
 
 // take returns a connection that is open and has nothing to read, an idle one if there is one and fresh is not asked for.
-func (u *Upstream) take(fresh bool) (*link, error) {
+func (u *Upstream) take(fresh bool, limit time.Time) (*link, error) {
 	for !fresh {
 		u.mu.Lock()
 		n := len(u.idle) - 1
@@ -183,16 +183,16 @@ func (u *Upstream) take(fresh bool) (*link, error) {
 		u.reuses.Add(1)
 		return l, nil
 	}
-	return u.dial()
+	return u.dial(limit)
 }
 
-func (u *Upstream) dial() (*link, error) {
+func (u *Upstream) dial(limit time.Time) (*link, error) {
 	if n := u.open.Add(1); u.MaxConnections > 0 && n > int64(u.MaxConnections) {
 		u.open.Add(-1)
 		return nil, &Error{u.name, Busy, "connect", errBusy}
 	}
 	u.dials.Add(1)
-	l, err := u.connect()
+	l, err := u.connect(limit)
 	if err != nil {
 		u.open.Add(-1)
 		kind := Connect
@@ -204,11 +204,17 @@ func (u *Upstream) dial() (*link, error) {
 	return l, nil
 }
 
-func (u *Upstream) connect() (*link, error) {
+// connect makes a connection before limit, if that is not zero, and within ConnectTimeout.
+func (u *Upstream) connect(limit time.Time) (*link, error) {
 	ctx := context.Background()
 	if u.ConnectTimeout > 0 {
+		if end := time.Now().Add(u.ConnectTimeout); limit.IsZero() || end.Before(limit) {
+			limit = end
+		}
+	}
+	if !limit.IsZero() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, u.ConnectTimeout)
+		ctx, cancel = context.WithDeadline(ctx, limit)
 		defer cancel()
 	}
 	var dialer net.Dialer
