@@ -192,7 +192,7 @@ func TestTheLatestIsUsedFirst(t *testing.T) {
 		t.Errorf("%+v, want two connections kept of three", st)
 	}
 	for i := 2; i > 0; i-- {
-		l, err := u.take(false)
+		l, err := u.take(false, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,10 +212,10 @@ func TestLimitOfConnections(t *testing.T) {
 		t.Errorf("the third at a time: %v, want busy", r)
 	}
 	end(0)
-	if _, err := u.take(true); kind(t, err) != Busy {
+	if _, err := u.take(true, time.Time{}); kind(t, err) != Busy {
 		t.Error("an idle connection does not count")
 	}
-	l, err := u.take(false)
+	l, err := u.take(false, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
