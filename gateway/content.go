@@ -28,6 +28,7 @@ type requestContent struct {
 
 	ahead    []byte // read for a step and not sent yet
 	ended    bool   // the stream's last byte has been read
+	failed   error  // why it never will be
 	sending  bool   // the first piece is on its way
 	read     int64
 	replaced bool // ahead is the content that a step has put in its place
@@ -60,6 +61,14 @@ const contentBuffer = 32 << 10
 
 // pull reads more of the stream into b.
 func (c *requestContent) pull(b []byte) (int, error) {
+	n, err := c.readStream(b)
+	if err != nil && err != io.EOF {
+		c.failed = err
+	}
+	return n, err
+}
+
+func (c *requestContent) readStream(b []byte) (int, error) {
 	if c.ended {
 		return 0, io.EOF
 	}
@@ -169,7 +178,7 @@ func (c *requestContent) replace(body []byte) error {
 			return err
 		}
 	}
-	c.ahead, c.replaced = body, true
+	c.ahead, c.replaced = append(c.ahead[:0], body...), true
 	c.framing, c.length = wire.Length, int64(len(body))
 	return nil
 }
@@ -245,7 +254,7 @@ func (c *responseContent) whole(limit int) ([]byte, error) {
 
 // replace puts body in the place of the content, of which no more is read.
 func (c *responseContent) replace(body []byte) {
-	c.ahead, c.replaced, c.unsent = body, true, len(body) > 0
+	c.ahead, c.replaced, c.unsent = append(c.ahead[:0], body...), true, len(body) > 0
 }
 
 // codedRoom is how much more of a coded content than of a plain one is read for the same prefix.

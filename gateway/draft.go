@@ -386,7 +386,7 @@ func (d *draft) SetBody(m engine.Message, body []byte) error {
 			return err
 		}
 		if d.ledger != nil {
-			if err := d.request.replace(d.keep(body)); err != nil {
+			if err := d.request.replace(body); err != nil {
 				return err
 			}
 			d.ledger.Body(blame.Step(d.by))
@@ -401,7 +401,7 @@ func (d *draft) SetBody(m engine.Message, body []byte) error {
 		return refused("content for a response with status %d", d.status)
 	}
 	if d.ledger != nil {
-		d.response.replace(d.keep(body))
+		d.response.replace(body)
 	}
 	d.changes++
 	return nil

@@ -55,11 +55,11 @@ type exchange struct {
 	out       []byte // on its way to the client
 	headOut   []byte // the head for the upstream
 	scratch   []byte
-	headSent  bool // the client has, or may have, the beginning of the response
-	closing   bool // the client's connection ends with this response
-	cut       bool // the response broke off
-	continued bool // the client was told to go on with its content
-	finished  bool
+	headSent  bool  // the client has, or may have, the beginning of the response
+	untilEnd  bool  // its content ends with the connection
+	closing   bool  // the client's connection ends with this response
+	cut       bool  // the response broke off
+	continued bool  // the client was told to go on with its content
 	sent      int64 // bytes of content sent to the client
 
 	answer answer
@@ -97,7 +97,7 @@ func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.began, x.limit = time.Now(), time.Time{}
 	x.route, x.client, x.ticket = nil, nil, admit.Ticket{}
 	x.modes = x.modes[:0]
-	x.headSent, x.closing, x.cut, x.continued, x.finished, x.sent = false, false, false, false, false, 0
+	x.headSent, x.untilEnd, x.closing, x.cut, x.continued, x.sent = false, false, false, false, false, 0
 	x.answer = answer{}
 	x.out, x.headOut = x.out[:0], x.headOut[:0]
 	x.draft.reset()
@@ -168,8 +168,9 @@ func (g *Gateway) pin() *snapshot {
 
 // release gives x back. Nothing that it lent is used any more.
 func (x *exchange) release() {
-	x.snap.release()
+	snap := x.snap
 	x.ctx, x.conn, x.snap, x.view = nil, nil, nil, nil
+	snap.release()
 	x.client, x.route = nil, nil
 	x.draft.request, x.draft.response = nil, nil
 	x.request.stream, x.request.header, x.request.client = nil, nil, nil

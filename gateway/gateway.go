@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -18,6 +20,7 @@ import (
 	"github.com/breakwater-gateway/breakwater/gateway/admit"
 	"github.com/breakwater-gateway/breakwater/gateway/config"
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/plugins"
 	"github.com/valyala/fasthttp"
 )
@@ -55,11 +58,12 @@ type Gateway struct {
 	reloading sync.Mutex // one at a time loads or closes
 	closed    bool
 	reloaded  atomic.Pointer[Reloaded]
+	seen      atomic.Pointer[sights]
 	mu        sync.Mutex // guards pools
 	pools     map[string]*pool
 
-	panics       *metrics.Counter
-	stepFailures sometimes
+	panics, unaccepted, tooMany                    *metrics.Counter
+	stepFailures, exchangeFailures, acceptFailures sometimes
 }
 
 // New loads the configuration and opens everything that it names, the listeners included. Requests are served by Run, which
@@ -71,13 +75,16 @@ func New(ctx context.Context, o Options) (_ *Gateway, err error) {
 	if o.Output == nil {
 		o.Output = os.Stdout
 	}
-	c, err := config.Load(o.Config, &o.Load)
+	g := &Gateway{options: o, log: o.Log, pools: map[string]*pool{}, meters: newMeters(), guesses: admit.NewGuesses(time.Now())}
+	c, err := g.loadConfig()
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{options: o, log: o.Log, started: c, pools: map[string]*pool{}, meters: newMeters(), guesses: admit.NewGuesses(time.Now())}
+	g.started = c
 	g.limits = admit.NewRegistry(time.Now(), g.clientBlocked)
 	g.panics = g.meters.set.NewCounter("breakwater_panics_total")
+	g.unaccepted = g.meters.set.NewCounter("breakwater_accept_failures_total")
+	g.tooMany = g.meters.set.NewCounter("breakwater_connections_refused_total")
 	defer func() {
 		if err != nil {
 			g.Close()
@@ -143,7 +150,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stop()
 	clients := g.accepting()
 	running.Go(func() { failed <- server.Serve(clients) })
-	running.Go(func() { failed <- admin.Serve(g.admin) })
+	running.Go(func() { failed <- admin.Serve(conn.Patient{Listener: g.admin, Failed: g.notAccepted}) })
 	running.Go(func() { g.watchFiles(background) })
 	running.Go(func() { g.sweep(background) })
 	if g.flags != nil {
@@ -170,7 +177,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return errors.Join(err, admin.ShutdownWithContext(last))
+	admin.ShutdownWithContext(last) //nolint:errcheck // whoever is still connected there is not waited for
+	// A server that was only about to serve when it was shut down does not know that.
+	g.listener.Close() //nolint:errcheck // mostly it is closed
+	g.admin.Close()    //nolint:errcheck
+	return err
 }
 
 // abortTime is how long requests may take to end whose clients have been cut off.
@@ -218,7 +229,7 @@ func (g *Gateway) server() *fasthttp.Server {
 		WriteBufferSize: 512, // for what is dropped
 		ReadTimeout:     l.Timeouts.Head,
 		IdleTimeout:     l.Timeouts.Idle,
-		Concurrency:     concurrency(l.Limits.Connections),
+		Concurrency:     math.MaxInt32, // connections are limited where they are accepted
 
 		StreamRequestBody:             true,
 		DisablePreParseMultipartForm:  true,
@@ -232,16 +243,23 @@ func (g *Gateway) server() *fasthttp.Server {
 	}
 }
 
-// asSoonAsPossible has the handler called once the first byte of a content is here: fasthttp would wait for up to 8 KiB.
-func asSoonAsPossible(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+// asSoonAsPossible has the handler called once the first byte of a content is here: fasthttp would wait for up to 8 KiB. A
+// client that waits to be told to go on sends no byte, and fasthttp knows it only by the name Expect as it is written here.
+func asSoonAsPossible(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	if h.ContentLength() > 0 || h.ContentLength() == -1 {
+		for line := range bytes.Lines(h.RawHeaders()) {
+			if name, value, ok := bytes.Cut(line, []byte(":")); ok && wire.EqualFold(name, wire.Expect.String()) {
+				h.SetBytesV(wire.Expect.String(), bytes.TrimSpace(value))
+			}
+		}
+	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: 1}
 }
 
-func concurrency(connections int) int {
-	if connections == 0 {
-		return 1 << 20
-	}
-	return connections
+// notAccepted says that a connection could not be accepted, which is tried again.
+func (g *Gateway) notAccepted(err error) {
+	g.unaccepted.Inc()
+	g.acceptFailures.log(g.log, "a connection could not be accepted", "error", err)
 }
 
 // quiet is fasthttp's log: what it has to say of a connection is said by our own metrics and log.
@@ -252,7 +270,10 @@ func (quiet) Printf(string, ...any) {}
 
 // accepting is the public listener with our layers on its connections.
 func (g *Gateway) accepting() *conn.Listener {
-	l := &conn.Listener{Listener: g.listener, Watcher: g.watcher, Write: g.started.Listen.Timeouts.Write}
+	l := &conn.Listener{
+		Listener: g.listener, Watcher: g.watcher, Write: g.started.Listen.Timeouts.Write,
+		Max: g.started.Listen.Limits.Connections, Refused: g.tooMany.Inc, Failed: g.notAccepted,
+	}
 	if t := g.started.Listen.TLS; t != nil {
 		l.TLS = &tls.Config{
 			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},

@@ -373,8 +373,8 @@ func TestWholeness(t *testing.T) {
 		{"all of it", respond(400, "0123456789"), "\n0123456789\""},
 		{"no more than fits", respond(400, "0123456789abcdefghij"), "\n0123456789abcdefghij\""},
 		{"more than fits", respond(400, "0123456789abcdefghijk"), "\n0123456789abcdefghij…\""},
-		{"in chunks", "HTTP/1.1 400 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n0\r\n\r\n", "\n01234\""},
-		{"more in chunks", "HTTP/1.1 400 X\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n0123456789abcdefghijk\r\n0\r\n\r\n", "\n0123456789abcdefghij…\""},
+		{"in chunks", "HTTP/1.1 400 X\r\nX-Framing: chunked\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n0\r\n\r\n", "\n01234\""},
+		{"more in chunks", "HTTP/1.1 400 X\r\nX-Framing: chunked\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n0123456789abcdefghijk\r\n0\r\n\r\n", "\n0123456789abcdefghij…\""},
 		{"nothing is all of nothing", respond(400, ""), "Content-Length: 0\n\n\""},
 	}
 	for _, pause := range []bool{false, true} { // whether the end comes for itself

@@ -32,7 +32,10 @@ func (g *Gateway) Reload(ctx context.Context) error {
 	if g.closed {
 		return errors.New("the gateway has ended")
 	}
-	c, err := config.Load(g.options.Config, &g.options.Load)
+	if g.flags != nil {
+		g.flags.Refresh(ctx) //nolint:errcheck // a flag that was just added may be what the new configuration asks for
+	}
+	c, err := g.loadConfig()
 	if err == nil {
 		if restart := config.NeedsRestart(g.started, c); len(restart) > 0 {
 			err = restart
@@ -148,8 +151,34 @@ const (
 	pollTime   = 2 * time.Second        // in case a change was not notified
 )
 
-// watchFiles reloads when a file that the configuration was made from has changed. Folders are watched, for editors and
-// orchestrators put new files in the place of old ones.
+// sights are the files that a configuration was made from, or would have been: what each looked like just before it was read.
+type sights map[string]string
+
+// sight describes a file as it is now: a change of it is a change of this.
+func sight(name string) string {
+	info, err := os.Stat(name)
+	if err != nil {
+		return fmt.Sprint(errors.Unwrap(err))
+	}
+	return fmt.Sprint(info.Size(), info.ModTime().UnixNano(), inode(info))
+}
+
+// loadConfig reads the configuration, and notes what it was made from.
+func (g *Gateway) loadConfig() (*config.Config, error) {
+	seen := sights{}
+	o := g.options.Load
+	o.Looked = func(name string) {
+		if _, again := seen[name]; !again {
+			seen[name] = sight(name)
+		}
+	}
+	c, err := config.Load(g.options.Config, &o)
+	g.seen.Store(&seen)
+	return c, err
+}
+
+// watchFiles reloads when a file has changed that the configuration was made from, or, if it was refused, would have been.
+// Folders are watched, for editors and orchestrators put new files in the place of old ones.
 func (g *Gateway) watchFiles(ctx context.Context) {
 	var events <-chan fsnotify.Event
 	var failures <-chan error
@@ -160,10 +189,9 @@ func (g *Gateway) watchFiles(ctx context.Context) {
 		defer watcher.Close()
 		events, failures = watcher.Events, watcher.Errors
 	}
-	seen := g.look(watcher)
 	poll := time.NewTicker(pollTime)
 	defer poll.Stop()
-	settle := time.NewTimer(settleTime)
+	settle := time.NewTimer(0) // what has changed since the configuration was read
 	for {
 		select {
 		case <-ctx.Done():
@@ -176,30 +204,21 @@ func (g *Gateway) watchFiles(ctx context.Context) {
 		case <-poll.C:
 		case <-settle.C:
 		}
-		if now := g.look(watcher); now != seen {
-			seen = now
+		if g.changed(watcher) {
 			g.Reload(ctx) //nolint:errcheck // said and counted there
-			// What has changed meanwhile, the set of files included, may have been read before it did: then once more.
-			if g.look(watcher) != seen {
-				settle.Reset(settleTime)
-			}
+			settle.Reset(settleTime)
 		}
 	}
 }
 
-// look describes the configuration's files as they are now, and has their folders watched.
-func (g *Gateway) look(watcher *fsnotify.Watcher) string {
-	var all []byte
-	for _, name := range append([]string{g.options.Config}, g.snapshot.Load().config.Files()...) {
+// changed reports whether a file is not what it was when it was last read, and has the files' folders watched.
+func (g *Gateway) changed(watcher *fsnotify.Watcher) bool {
+	changed := false
+	for name, was := range *g.seen.Load() {
 		if watcher != nil {
 			watcher.Add(filepath.Dir(name)) //nolint:errcheck // then the poll will do
 		}
-		info, err := os.Stat(name)
-		if err != nil {
-			all = fmt.Appendf(all, "%s: %v\n", name, errors.Unwrap(err))
-			continue
-		}
-		all = fmt.Appendf(all, "%s %d %d %v\n", name, info.Size(), info.ModTime().UnixNano(), inode(info))
+		changed = changed || sight(name) != was
 	}
-	return string(all)
+	return changed
 }

@@ -98,9 +98,6 @@ func (x *exchange) appendResponseHead(reason []byte) outgoing {
 	date := false
 	for i := range d.sections[engine.ResponseFields] {
 		f := &d.sections[engine.ResponseFields][i]
-		if x.reply.attempt != nil && x.attempt.Hops().Drops(f) {
-			continue
-		}
 		switch f.Known {
 		case wire.ContentLength, wire.RequestID:
 			continue
@@ -137,7 +134,8 @@ func (x *exchange) appendLastFields(b []byte) []byte {
 		b = wire.AppendField(b, wire.RequestID.String(), x.id)
 	}
 	switch {
-	case x.closing:
+	case x.closing, x.g.draining.Load():
+		x.closing = true
 		b = append(b, "Connection: close\r\n"...)
 		x.ctx.SetConnectionClose()
 	case x.in.Minor == 0:
@@ -159,8 +157,7 @@ func (x *exchange) send() {
 		x.closing = true // an early answer: the rest of the request's content will not be read
 	}
 	mode := x.appendResponseHead(reason)
-	x.answer.status = d.status
-	x.headSent = true
+	x.answer.status, x.headSent, x.untilEnd = d.status, true, mode == untilEnd
 	for !r.done() {
 		if !r.unsent && !x.attempt.Buffered() && len(x.out) > 0 && !x.flush() {
 			return
@@ -168,7 +165,7 @@ func (x *exchange) send() {
 		piece, err := r.next()
 		x.appendContent(mode, piece)
 		if err != nil {
-			x.brokeOff(mode, err)
+			x.brokeOff(err)
 			return
 		}
 		if !r.done() && len(x.out) > 0 && !x.flush() {
@@ -217,7 +214,7 @@ func (x *exchange) flush() bool {
 }
 
 // brokeOff ends a response whose content broke off: what came is passed on, and the client can see that it is not all.
-func (x *exchange) brokeOff(mode outgoing, err error) {
+func (x *exchange) brokeOff(err error) {
 	x.answer.err = err
 	if e, ok := err.(*upstream.Error); ok {
 		x.answer.verdict = verdictOf(e)
@@ -226,15 +223,15 @@ func (x *exchange) brokeOff(mode outgoing, err error) {
 	if len(x.out) == 0 || x.flush() {
 		x.cutOff()
 	}
-	if mode == untilEnd {
-		x.conn.Abort() // FIN would be the end of a whole content
-	}
 }
 
 // cutOff ends the client's connection in the middle of whatever was being sent.
 func (x *exchange) cutOff() {
 	x.cut, x.closing = true, true
 	x.ctx.SetConnectionClose()
+	if x.untilEnd {
+		x.conn.Abort() // FIN would be the end of a whole content
+	}
 }
 
 // A dated second is a second's time as it is written, made once for all requests of that second.

@@ -34,6 +34,7 @@ func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
 	}
 	x.request.begin(ctx, &x.in, x.route.bodyLimit)
 	x.request.key = x.snap.credential
+	x.conn.SetReadIdle(x.route.bodyIdle)
 	if !x.inject() || !x.runRequestSteps() || !x.forward() {
 		return // answered
 	}
@@ -90,6 +91,7 @@ func (g *Gateway) conclude(x *exchange, p any) {
 		x.conn.Linger() // so that unread content does not take the response with it
 	}
 	x.conn.SetLimit(time.Time{})
+	x.conn.SetReadIdle(0)
 	x.account()
 	x.release()
 }
@@ -101,11 +103,17 @@ func (g *Gateway) abandon(x *exchange) {
 		return
 	}
 	g.broke(x, p, debug.Stack())
+	defer func() {
+		if p := recover(); p != nil {
+			g.broke(x, p, debug.Stack())
+		}
+		if x.snap != nil {
+			x.snap.release()
+		}
+	}()
 	if x.ctx != nil {
 		x.ctx.SetConnectionClose()
-	}
-	if x.snap != nil {
-		x.snap.release()
+		x.attempt.Close(x.conn)
 	}
 }
 
@@ -143,7 +151,7 @@ func (x *exchange) check() bool {
 		return false
 	}
 	x.believeProxies()
-	x.closing = x.in.Hops.Close || x.in.Minor == 0 && !x.in.Hops.Keep || x.g.draining.Load()
+	x.closing = x.in.Hops.Close || x.in.Minor == 0 && !x.in.Hops.Keep || h.ConnectionClose()
 	return true
 }
 
@@ -341,6 +349,10 @@ func (x *exchange) runRequestSteps() bool {
 			continue
 		}
 		answered, err := x.runStep(s, x.modes[i], abi.PhaseRequest)
+		if failed := x.request.failed; failed != nil { // it is the client's content that ended before its time
+			x.failContent(failed)
+			return false
+		}
 		if err != nil && s.failClosed && x.modes[i] == flags.On {
 			x.answer.err = err
 			x.refuse(&problemStep, fasthttp.StatusServiceUnavailable, "a step of this route failed")
@@ -373,7 +385,13 @@ func (x *exchange) forward() bool {
 	}
 	x.reply.attempt = &x.attempt
 	d.phase, d.status = responding, x.attempt.Head.Status
-	d.sections[engine.ResponseFields] = append(d.sections[engine.ResponseFields][:0], x.attempt.Head.Fields...)
+	fields := d.sections[engine.ResponseFields][:0]
+	for i := range x.attempt.Head.Fields {
+		if f := &x.attempt.Head.Fields[i]; !x.attempt.Hops().Drops(f) {
+			fields = append(fields, *f)
+		}
+	}
+	d.sections[engine.ResponseFields] = fields
 	return true
 }
 
@@ -392,14 +410,13 @@ func (x *exchange) runResponseSteps() {
 	d := &x.draft
 	for i := range x.route.steps {
 		s := &x.route.steps[i]
-		if x.modes[i] == flags.Off {
-			continue
-		}
-		if s.interested(abi.PhaseResponse, d) {
-			x.runStep(s, x.modes[i], abi.PhaseResponse) //nolint:errcheck // counted and logged there
-		}
-		if s.interested(abi.PhaseClassify, d) {
+		if x.modes[i] != flags.Off && s.wants[abi.PhaseClassify].Interested(d.method, x.attempt.Head.Status) {
 			x.reply.want = max(x.reply.want, s.wants[abi.PhaseClassify].Prefix)
+		}
+	}
+	for i := range x.route.steps {
+		if s := &x.route.steps[i]; x.modes[i] != flags.Off && s.interested(abi.PhaseResponse, d) {
+			x.runStep(s, x.modes[i], abi.PhaseResponse) //nolint:errcheck // counted and logged there
 		}
 	}
 }
@@ -425,18 +442,25 @@ func (x *exchange) fail(err error) {
 	case upstream.ClientLeft:
 		x.leave()
 	case upstream.ClientBody:
-		x.closing = true
-		switch {
-		case errors.Is(err, errBodyLimit):
-			x.refuse(&problemTooLarge, fasthttp.StatusRequestEntityTooLarge, "the content is larger than this route takes")
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, "the content did not arrive in time")
-		default:
-			x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the content is not what its framing says")
-		}
+		x.failContent(err)
 	case upstream.Broken:
 		x.closing = true
 		x.refuse(&problemBroken, fasthttp.StatusInternalServerError, "the gateway failed on this request")
+	}
+}
+
+// failContent answers a request whose content could not be read to its end.
+func (x *exchange) failContent(err error) {
+	x.answer.err, x.closing = err, true
+	switch {
+	case errors.Is(err, conn.ErrEnd), errors.Is(err, conn.ErrInterrupted):
+		x.leave()
+	case errors.Is(err, errBodyLimit):
+		x.refuse(&problemTooLarge, fasthttp.StatusRequestEntityTooLarge, "the content is larger than this route takes")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, "the content did not arrive in time")
+	default:
+		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the content is not what its framing says")
 	}
 }
 

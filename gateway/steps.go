@@ -131,7 +131,7 @@ func (x *exchange) settle() {
 // the status speaks.
 func (x *exchange) judge() {
 	a, d := &x.answer, &x.draft
-	d.phase = judging
+	d.phase, d.status = judging, x.attempt.Head.Status // the upstream's own, whatever a step has made of it
 	for i := range x.route.steps {
 		s := &x.route.steps[i]
 		if x.modes[i] == flags.Off || !s.interested(abi.PhaseClassify, d) {

@@ -14,12 +14,15 @@ import (
 type LoadOptions struct {
 	// LookupEnv finds a variable of the environment; os.LookupEnv if nil.
 	LookupEnv func(name string) (string, bool)
+	// Looked is called with the name of each file before it is looked at or read, even if the loading fails. It may be nil.
+	Looked func(name string)
 }
 
 // A loading is one call of Load: the mistakes so far, and the files that were looked at.
 type loading struct {
-	errs  ErrorList
-	files []string
+	errs   ErrorList
+	files  []string
+	looked func(name string) // may be nil
 }
 
 func (l *loading) complain(e *Error) { l.errs = append(l.errs, e) }
@@ -28,6 +31,9 @@ func (l *loading) complain(e *Error) { l.errs = append(l.errs, e) }
 // [ErrorList] with every mistake, and there is no Config. A nil opts means the zero one.
 func Load(path string, opts *LoadOptions) (*Config, error) {
 	l := &loading{}
+	if opts != nil {
+		l.looked = opts.Looked
+	}
 	data, err := l.read(path, maxFile+1)
 	if err != nil {
 		return nil, ErrorList{newError(Pos{File: path}, "", "%w", err)}
@@ -44,6 +50,7 @@ func (l *loading) finish(path string, data []byte, opts *LoadOptions) (*Config, 
 	var o LoadOptions
 	if opts != nil {
 		o = *opts
+		l.looked = o.Looked
 	}
 	if o.LookupEnv == nil {
 		o.LookupEnv = os.LookupEnv
@@ -110,6 +117,9 @@ func (l *loading) read(name string, limit int64) ([]byte, error) {
 // opened: a pipe would make us wait.
 func (l *loading) exists(name string) error {
 	l.files = append(l.files, name)
+	if l.looked != nil {
+		l.looked(name)
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return plain(err)

@@ -194,7 +194,7 @@ type ErrorLimit struct {
 	Element
 
 	// Count is how many errors it takes.
-	Count int `yaml:"count" default:"20" min:"1" max:"1000000"`
+	Count int `yaml:"count" default:"20" min:"1" max:"1000"`
 	// Window is the time in which they count.
 	Window time.Duration `yaml:"window" default:"60m" min:"1s" max:"168h"`
 	// Block is how long the client is blocked.
