@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/breakwater-gateway/breakwater/flags"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 )
 
 // An accessLog takes whole lines from requests and writes them in a goroutine of its own, so that a slow disk or pipe holds
@@ -178,6 +180,10 @@ func appendEntry(dst []byte, x *exchange, elapsed time.Duration) []byte {
 		dst = append(dst, `,"problem":"`...)
 		dst = append(dst, a.problem.name...)
 		dst = append(dst, '"')
+	}
+	if e, ok := errors.AsType[*upstream.Error](a.err); ok {
+		dst = append(dst, `,"failed":`...)
+		dst = appendJSON(dst, e.Doing+": "+e.Kind.String())
 	}
 	dst = appendSteps(dst, x)
 	dst = append(dst, `,"flags_revision":`...)

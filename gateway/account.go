@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/breakwater-gateway/breakwater/gateway/admit"
+	"github.com/breakwater-gateway/breakwater/sdk/abi"
 )
 
 // evidence is what the exchange tells the client's error throttle.
@@ -30,6 +31,9 @@ func (x *exchange) account() {
 	}
 	if a.problem != nil {
 		x.g.meters.problem(a.problem)
+	}
+	if a.err != nil && a.verdict.Class != abi.Aborted && x.route != nil {
+		x.g.exchangeFailures.log(x.g.log, "a request failed", "route", x.route.name, "request", x.id, "status", a.status, "error", a.err)
 	}
 	if x.cut {
 		m.cuts.Inc()

@@ -176,17 +176,13 @@ func (x *exchange) release() {
 	x.request.stream, x.request.header, x.request.client = nil, nil, nil
 	x.reply.attempt = nil
 	x.answer = answer{}
-	if cap(x.out) > maxKept {
-		x.out = nil
-	}
-	if cap(x.draft.arena) > maxKept {
-		x.draft.arena = nil
-	}
-	if cap(x.request.ahead) > maxKept {
-		x.request.ahead = nil
-	}
-	if cap(x.reply.ahead) > maxKept {
-		x.reply.ahead = nil
+	for _, b := range []*[]byte{
+		&x.out, &x.headOut, &x.scratch, &x.draft.arena, &x.shadow.arena,
+		&x.request.ahead, &x.reply.ahead, &x.reply.start, &x.reply.decoded,
+	} {
+		if cap(*b) > maxKept {
+			*b = nil
+		}
 	}
 	exchanges.Put(x)
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/breakwater-gateway/breakwater/flags"
 	"github.com/breakwater-gateway/breakwater/gateway/config"
 	"github.com/fsnotify/fsnotify"
 )
@@ -86,6 +85,10 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) error {
 		g.certificate.Store(certificate)
 	}
 	old := g.snapshot.Swap(s)
+	if g.flags != nil && old != nil { // a request may have begun in between: until now all gates were answered, the old ones too
+		g.flags.Bind(s.gates()...) //nolint:errcheck // it has just been done, with more
+		g.flags.Refresh(ctx)       //nolint:errcheck // flags may have gone together with the gates that asked for them
+	}
 	g.applyLimits(s)
 	if g.reloaded.Load() == nil {
 		g.reloaded.Store(&Reloaded{At: time.Now()})
@@ -96,15 +99,12 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-// bindFlags has the flags answer the gates of s. Its error says at which gate a flag is missing or of no use.
+// bindFlags has the flags answer the gates of s beside those of the snapshot in force. Its error says at which gate a flag is
+// missing or of no use.
 func (g *Gateway) bindFlags(s *snapshot) error {
-	var gates []flags.Gate
-	for _, r := range s.routes {
-		for i := range r.steps {
-			if r.steps[i].gated {
-				gates = append(gates, r.steps[i].gate)
-			}
-		}
+	gates := s.gates()
+	if old := g.snapshot.Load(); old != nil {
+		gates = append(gates, old.gates()...)
 	}
 	err := g.flags.Bind(gates...)
 	if err == nil {

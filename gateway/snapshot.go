@@ -222,6 +222,19 @@ func directory(list []*config.Client) (*admit.Directory, error) {
 	return admit.NewDirectory(clients)
 }
 
+// gates are all that the snapshot's steps ask.
+func (s *snapshot) gates() []flags.Gate {
+	var gates []flags.Gate
+	for _, r := range s.routes {
+		for i := range r.steps {
+			if r.steps[i].gated {
+				gates = append(gates, r.steps[i].gate)
+			}
+		}
+	}
+	return gates
+}
+
 // applyLimits puts the snapshot's limits in force, without forgetting what clients have done.
 func (g *Gateway) applyLimits(s *snapshot) {
 	for _, r := range s.routes {
