@@ -100,12 +100,6 @@ routes:
   - {name: all, path: "/{rest...}", upstream: up}
 `
 
-// An upstream plays one connection after another, with exact bytes.
-type upstreamServer struct {
-	t  *testing.T
-	ln net.Listener
-}
-
 // serveUpstream answers each connection with play, in a goroutine of its own.
 func serveUpstream(t *testing.T, play func(c *peer)) string {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -276,13 +275,10 @@ func (g *Gateway) pool(u *config.Upstream) (*pool, error) {
 		IdleTimeout: u.Timeouts.IdleConnection, MaxConnections: u.Limits.Connections, MaxIdle: u.Limits.IdleConnections,
 		MaxHead: int(u.Limits.Head),
 	}
-	b, err := json.Marshal(o)
-	if err != nil {
-		panic("BUG: pool: " + err.Error())
-	}
-	key := string(b)
+	key := fmt.Sprintf("%+v", o)
 	if u.URL.TLS() {
 		var files string
+		var err error
 		if o.TLS, files, err = clientTLS(u); err != nil {
 			return nil, err
 		}
