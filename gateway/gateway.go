@@ -141,14 +141,14 @@ var noFlags flags.View
 // Run serves until ctx ends, and then until the requests under way have ended or the time to drain is over. It returns when
 // nothing of the gateway runs any more.
 func (g *Gateway) Run(ctx context.Context) error {
-	defer g.Close()
-	server, admin := g.server(), g.adminServer()
-	failed := make(chan error, 2)
-	var running sync.WaitGroup
 	background, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	defer g.Close() // last, when nobody uses any more what it closes
 	defer running.Wait()
 	defer stop()
-	clients := g.accepting()
+
+	server, admin, clients := g.server(), g.adminServer(), g.accepting()
+	failed := make(chan error, 2)
 	running.Go(func() { failed <- server.Serve(clients) })
 	running.Go(func() { failed <- admin.Serve(conn.Patient{Listener: g.admin, Failed: g.notAccepted}) })
 	running.Go(func() { g.watchFiles(background) })
@@ -163,24 +163,32 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	}
-	g.draining.Store(true)
-	drain := g.snapshot.Load().config.Listen.Drain
-	g.log.Info("draining", "limit", drain.String())
-	limit, cancel := context.WithTimeout(context.Background(), drain)
-	defer cancel()
-	if e := server.ShutdownWithContext(limit); e != nil {
-		err = errors.Join(err, fmt.Errorf("drain: %d connections were still in use after %v: %w", server.GetOpenConnectionsCount(), drain, e))
-		select {
-		case <-clients.Abort():
-		case <-time.After(abortTime): // something waits that no client's leaving ends; it finds no snapshot to go on with
-		}
-	}
+	err = errors.Join(err, g.drain(server, clients))
 	last, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	admin.ShutdownWithContext(last) //nolint:errcheck // whoever is still connected there is not waited for
 	// A server that was only about to serve when it was shut down does not know that.
 	g.listener.Close() //nolint:errcheck // mostly it is closed
 	g.admin.Close()    //nolint:errcheck
+	return err
+}
+
+// drain ends the serving of clients: requests under way have their time, and are cut off after it.
+func (g *Gateway) drain(server *fasthttp.Server, clients *conn.Listener) error {
+	g.draining.Store(true)
+	length := g.snapshot.Load().config.Listen.Drain
+	g.log.Info("draining", "limit", length.String())
+	limit, cancel := context.WithTimeout(context.Background(), length)
+	defer cancel()
+	err := server.ShutdownWithContext(limit)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("drain: %d connections were still in use after %v: %w", server.GetOpenConnectionsCount(), length, err)
+	select {
+	case <-clients.Abort():
+	case <-time.After(abortTime): // something waits that no client's leaving ends; it finds no snapshot to go on with
+	}
 	return err
 }
 

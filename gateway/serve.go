@@ -165,10 +165,7 @@ func (x *exchange) forget() {
 
 // match finds the route.
 func (x *exchange) match() bool {
-	path := x.in.URI
-	if i := bytes.IndexByte(path, '?'); i >= 0 {
-		path = path[:i]
-	}
+	path := pathOf(x.in.URI)
 	if bytes.HasPrefix(path, []byte(reserved)) {
 		x.refuse(&problemNoRoute, fasthttp.StatusNotFound, "nothing is served at this path")
 		return false
@@ -306,39 +303,47 @@ func (x *exchange) inject() bool {
 	for i := range in.Query {
 		x.ledger.Query(stringToBytes(in.Query[i].Name), blame.Gateway)
 	}
-	return x.injectFields(config.FromSecret, false)
+	for i := range in.Fields {
+		if f := &in.Fields[i]; !f.Value.Uses(config.FromSecret) {
+			field, err := x.expand(f)
+			if err != nil {
+				return x.notInjected(err)
+			}
+			d.setField(engine.RequestFields, field)
+		}
+	}
+	return true
 }
 
-// injectFields sets the route's fields: those with secrets, or the others.
-func (x *exchange) injectFields(s config.Source, with bool) bool {
+// injectSecrets adds the route's fields that hold secrets, when no step sees the request any more.
+func (x *exchange) injectSecrets() bool {
 	in := x.route.inject
 	if in == nil {
 		return true
 	}
-	d := &x.draft
 	for i := range in.Fields {
-		f := &in.Fields[i]
-		if f.Value.Uses(s) != with {
-			continue
-		}
-		start := len(d.arena)
-		var err error
-		if d.arena, err = f.Value.Append(d.arena, x); err != nil {
-			return x.notInjected(err)
-		}
-		name := stringToBytes(f.Name)
-		field := wire.Field{Name: name, Value: d.arena[start:len(d.arena):len(d.arena)], Known: wire.Lookup(name)}
-		if s == config.FromSecret && with {
-			d.secrets = append(d.secrets, field)
-		} else {
-			d.setField(engine.RequestFields, field)
-		}
-		x.ledger.Field(name, blame.Gateway)
-		if with {
+		if f := &in.Fields[i]; f.Value.Uses(config.FromSecret) {
+			field, err := x.expand(f)
+			if err != nil {
+				return x.notInjected(err)
+			}
+			x.draft.secrets = append(x.draft.secrets, field)
 			x.ledger.Credential(blame.Gateway)
 		}
 	}
 	return true
+}
+
+// expand makes a field of the route for this request.
+func (x *exchange) expand(f *config.Injection) (wire.Field, error) {
+	d, start := &x.draft, len(x.draft.arena)
+	var err error
+	if d.arena, err = f.Value.Append(d.arena, x); err != nil {
+		return wire.Field{}, err
+	}
+	name := stringToBytes(f.Name)
+	x.ledger.Field(name, blame.Gateway)
+	return wire.Field{Name: name, Value: d.arena[start:len(d.arena):len(d.arena)], Known: wire.Lookup(name)}, nil
 }
 
 // runRequestSteps lets each step see and change the request. It reports whether the request is to be forwarded.
@@ -359,11 +364,11 @@ func (x *exchange) runRequestSteps() bool {
 			return false
 		}
 		if answered {
-			x.answered(s)
+			x.sendAnswer(s)
 			return false
 		}
 	}
-	return x.injectFields(config.FromSecret, true)
+	return x.injectSecrets()
 }
 
 // forward sends the request and reads the head of the response.

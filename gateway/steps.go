@@ -85,8 +85,8 @@ func failureOf(err error) int {
 	return failedRefused // the exchange did not allow what the guest asked for
 }
 
-// answered sends what a step has answered in the upstream's place.
-func (x *exchange) answered(s *step) {
+// sendAnswer sends what a step has answered in the upstream's place.
+func (x *exchange) sendAnswer(s *step) {
 	x.answer.by = s.name
 	x.answer.verdict = abi.Verdict{Class: blame.ByStatus(x.draft.status).Class, Fault: abi.Undecided}
 	if !x.reply.replaced {
