@@ -78,19 +78,39 @@ func appendText(dst []byte, s string, in place) (_ []byte, why string) {
 	if in == inPath && s == "" {
 		return dst, "the value is empty"
 	}
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case in == inField && (c < 0x20 && c != '\t' || c == 0x7f):
-			return dst, "the value has a control character"
-		case in == inField || unreserved(c):
-			dst = append(dst, c)
-		default:
-			dst = appendEscape(dst, c)
+	if in == inField {
+		for i := range len(s) {
+			if c := s[i]; c < 0x20 && c != '\t' || c == 0x7f {
+				return dst, "the value has a control character"
+			}
 		}
+		return append(dst, s...), ""
 	}
-	return dst, ""
+	for {
+		n := run(s)
+		if dst = append(dst, s[:n]...); n == len(s) {
+			return dst, ""
+		}
+		dst = appendEscape(dst, s[n])
+		s = s[n+1:]
+	}
 }
+
+// run is how many bytes at the beginning of s stand for themselves wherever they are put.
+func run[T string | []byte](s T) int {
+	n := 0
+	for n < len(s) && asIs[s[n]] {
+		n++
+	}
+	return n
+}
+
+var asIs = func() (t [256]bool) {
+	for c := range t {
+		t[c] = unreserved(byte(c))
+	}
+	return t
+}()
 
 // appendRaw appends a value that is a piece of a path as it was sent.
 func appendRaw(dst, s []byte, in place, rest bool) (_ []byte, why string) {
@@ -98,6 +118,12 @@ func appendRaw(dst, s []byte, in place, rest bool) (_ []byte, why string) {
 		return dst, "the value is empty"
 	}
 	for i := 0; i < len(s); i++ {
+		if n := run(s[i:]); n > 0 {
+			dst = append(dst, s[i:i+n]...)
+			if i += n; i == len(s) {
+				break
+			}
+		}
 		c := s[i]
 		if c == '%' {
 			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
@@ -127,6 +153,9 @@ func appendRaw(dst, s []byte, in place, rest bool) (_ []byte, why string) {
 // dotSegment reports whether a path has a segment that a receiver may take for "." or "..": with dots that are
 // percent-encoded, or followed by ";" and parameters, as some servers cut off.
 func dotSegment(path []byte) bool {
+	if bytes.IndexByte(path, '.') < 0 && bytes.IndexByte(path, '%') < 0 {
+		return false
+	}
 	dots, only := 0, true // of the segment so far
 	for i := 0; i <= len(path); i++ {
 		if i == len(path) || path[i] == '/' || path[i] == ';' {

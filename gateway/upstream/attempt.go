@@ -104,21 +104,20 @@ func (a *Attempt) begin(l *link, req *Request) {
 	a.trailer = a.trailer[:0]
 	l.r, l.w, l.heard = 0, 0, false
 	l.socket.SetLimit(req.Limit)
-	l.socket.SetIdle(0, a.u.IdleBodyTimeout)
 }
 
 func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) error {
+	s, now := a.l.socket, time.Now()
+	s.SetIdle(0, 0)
+	s.SetReadDeadline(after(now, a.u.HeadTimeout))      //nolint:errcheck // the read fails
+	s.SetWriteDeadline(after(now, a.u.IdleBodyTimeout)) //nolint:errcheck // the write fails
 	if _, err := a.l.stream.Write(req.Head); err != nil {
 		return a.fail("request head", err)
 	}
 	if req.Body != nil {
+		s.SetIdle(0, a.u.IdleBodyTimeout)
 		a.body.start(a.l, req, client)
 	}
-	deadline := time.Time{}
-	if a.u.HeadTimeout > 0 {
-		deadline = time.Now().Add(a.u.HeadTimeout)
-	}
-	a.l.socket.SetReadDeadline(deadline) //nolint:errcheck // the read fails
 	for range maxInterims {
 		if err := a.readHead(req); err != nil {
 			return a.fail("response head", err)
@@ -137,6 +136,14 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 		}
 	}
 	return a.fail("response head", &malformed{fmt.Errorf("more than %d interim responses", maxInterims)})
+}
+
+// after is the time d after now, or zero, which is never, if d is 0.
+func after(now time.Time, d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return now.Add(d)
 }
 
 // readHead reads one head and says how the content behind it ends.
