@@ -8,8 +8,9 @@
 //	       → secrets added → upstream → response steps, classification → attribution → accounting → client
 //
 //	serve.go     the way            exchange.go  its state            draft.go    what a guest sees and changes
-//	send.go      the response       steps.go     guests and verdicts  problem.go  answers of our own
-//	content.go   bodies             account.go   what it all meant    metrics.go, accesslog.go
+//	inject.go    what we put in     send.go      the response         fail.go     what went wrong
+//	content.go   bodies             steps.go     guests and verdicts  problem.go  answers of our own
+//	account.go   what it all meant  metrics.go, accesslog.go          admin.go    what operators see
 //	gateway.go   start, stop        snapshot.go  a Config, bound      reload.go   from one snapshot to the next
 //
 // A request is pinned to one snapshot and one flag view from its beginning to its end.

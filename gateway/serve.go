@@ -2,17 +2,11 @@ package gateway
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"os"
 	"runtime/debug"
 	"time"
 
 	"github.com/breakwater-gateway/breakwater/flags"
 	"github.com/breakwater-gateway/breakwater/gateway/admit"
-	"github.com/breakwater-gateway/breakwater/gateway/blame"
-	"github.com/breakwater-gateway/breakwater/gateway/config"
-	"github.com/breakwater-gateway/breakwater/gateway/conn"
 	"github.com/breakwater-gateway/breakwater/gateway/route"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
@@ -94,33 +88,6 @@ func (g *Gateway) conclude(x *exchange, p any) {
 	x.conn.SetReadIdle(0)
 	x.account()
 	x.release()
-}
-
-// abandon lets go of an exchange that panicked while it was concluded. Its parts may be in any state and are not used again.
-func (g *Gateway) abandon(x *exchange) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	g.broke(x, p, debug.Stack())
-	defer func() {
-		if p := recover(); p != nil {
-			g.broke(x, p, debug.Stack())
-		}
-		if x.snap != nil {
-			x.snap.release()
-		}
-	}()
-	if x.ctx != nil {
-		x.ctx.SetConnectionClose()
-		x.attempt.Close(x.conn)
-	}
-}
-
-// broke counts a panic and says where it was.
-func (g *Gateway) broke(x *exchange, p any, stack []byte) {
-	g.panics.Inc()
-	g.log.Error("panic while serving a request", "request", x.id, "panic", fmt.Sprint(p), "stack", string(stack))
 }
 
 // contentLeft reports whether the connection holds content that nobody will read, beyond a little that fasthttp reads for
@@ -263,89 +230,6 @@ func (x *exchange) gates() bool {
 	return true
 }
 
-// inject makes the attempt's request out of the client's.
-func (x *exchange) inject() bool {
-	d := &x.draft
-	d.ledger, d.request, d.response = &x.ledger, &x.request, &x.reply
-	d.id, d.peer, d.minor = x.id, x.peer, x.in.Minor
-	d.method, d.uri = x.in.Method, x.in.URI
-	fields := d.sections[engine.RequestFields]
-	for i := range x.in.Fields {
-		f := &x.in.Fields[i]
-		if x.in.Hops.Drops(f) || x.snap.credential != "" && wire.EqualFold(f.Name, x.snap.credential) {
-			continue
-		}
-		switch f.Known {
-		case wire.Host, wire.ContentLength, wire.Expect, wire.RequestID: // ours to write
-			continue
-		case wire.Trailer:
-			if x.in.Framing != wire.Chunked {
-				continue
-			}
-		}
-		fields = append(fields, *f)
-	}
-	d.sections[engine.RequestFields] = fields
-	in := x.route.inject
-	if in == nil {
-		return true
-	}
-	start := len(d.arena)
-	var err error
-	if d.arena, err = in.AppendURI(d.arena, d.uri, x); err != nil {
-		return x.notInjected(err)
-	}
-	d.uri = d.arena[start:len(d.arena):len(d.arena)]
-	// A path that is made of what the client sent as well is nobody's in particular: an error about it may be either's.
-	if in.Path != nil && !in.Path.Uses(config.FromPath) {
-		x.ledger.Path(blame.Gateway)
-	}
-	for i := range in.Query {
-		x.ledger.Query(stringToBytes(in.Query[i].Name), blame.Gateway)
-	}
-	for i := range in.Fields {
-		if f := &in.Fields[i]; !f.Value.Uses(config.FromSecret) {
-			field, err := x.expand(f)
-			if err != nil {
-				return x.notInjected(err)
-			}
-			d.setField(engine.RequestFields, field)
-		}
-	}
-	return true
-}
-
-// injectSecrets adds the route's fields that hold secrets, when no step sees the request any more.
-func (x *exchange) injectSecrets() bool {
-	in := x.route.inject
-	if in == nil {
-		return true
-	}
-	for i := range in.Fields {
-		if f := &in.Fields[i]; f.Value.Uses(config.FromSecret) {
-			field, err := x.expand(f)
-			if err != nil {
-				return x.notInjected(err)
-			}
-			x.draft.secrets = append(x.draft.secrets, field)
-			x.ledger.Credential(blame.Gateway)
-		}
-	}
-	return true
-}
-
-// expand makes a field of the route for this request.
-func (x *exchange) expand(f *config.Injection) (wire.Field, error) {
-	d, start := &x.draft, len(x.draft.arena)
-	var err error
-	if d.arena, err = f.Value.Append(d.arena, x); err != nil {
-		return wire.Field{}, err
-	}
-	name := stringToBytes(f.Name)
-	x.ledger.Field(name, blame.Gateway)
-	return wire.Field{Name: name, Value: d.arena[start:len(d.arena):len(d.arena)], Known: wire.Lookup(name)}, nil
-}
-
 // runRequestSteps lets each step see and change the request. It reports whether the request is to be forwarded.
 func (x *exchange) runRequestSteps() bool {
 	for i := range x.route.steps {
@@ -423,107 +307,5 @@ func (x *exchange) runResponseSteps() {
 		if s := &x.route.steps[i]; x.modes[i] != flags.Off && s.interested(abi.PhaseResponse, d) {
 			x.runStep(s, x.modes[i], abi.PhaseResponse) //nolint:errcheck // counted and logged there
 		}
-	}
-}
-
-// fail answers a request whose attempt came to nothing.
-func (x *exchange) fail(err error) {
-	x.answer.err = err
-	var e *upstream.Error
-	if !errors.As(err, &e) {
-		panic("BUG: an attempt failed with " + err.Error())
-	}
-	x.attempt.Close(x.conn) // nobody reads the client's content from here on
-	x.answer.verdict = verdictOf(e)
-	switch e.Kind {
-	case upstream.Connect, upstream.Cut:
-		x.refuse(&problemUpstream, fasthttp.StatusBadGateway, "the upstream "+x.route.upstreamName+" gave no response")
-	case upstream.Protocol:
-		x.refuse(&problemUpstream, fasthttp.StatusBadGateway, "the upstream "+x.route.upstreamName+" gave a response that is not HTTP")
-	case upstream.Timeout:
-		x.refuse(&problemTimeout, fasthttp.StatusGatewayTimeout, "the upstream "+x.route.upstreamName+" did not respond in time")
-	case upstream.Busy:
-		x.refuseLater(&problemBusy, fasthttp.StatusServiceUnavailable, time.Second, "too many requests are under way to the upstream "+x.route.upstreamName)
-	case upstream.ClientLeft:
-		x.leave()
-	case upstream.ClientBody:
-		x.failContent(err)
-	case upstream.Broken:
-		x.closing = true
-		x.refuse(&problemBroken, fasthttp.StatusInternalServerError, "the gateway failed on this request")
-	}
-}
-
-// failContent answers a request whose content could not be read to its end.
-func (x *exchange) failContent(err error) {
-	x.answer.err, x.closing = err, true
-	switch {
-	case errors.Is(err, conn.ErrEnd), errors.Is(err, conn.ErrInterrupted):
-		x.leave()
-	case errors.Is(err, errBodyLimit):
-		x.refuse(&problemTooLarge, fasthttp.StatusRequestEntityTooLarge, "the content is larger than this route takes")
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, "the content did not arrive in time")
-	default:
-		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the content is not what its framing says")
-	}
-}
-
-// leave ends an exchange whose client is gone.
-func (x *exchange) leave() {
-	x.answer.verdict = aborted
-	x.cutOff()
-}
-
-// panicked answers, as far as that is still possible, a request in which something of ours broke.
-func (x *exchange) panicked() {
-	x.attempt.Close(x.conn) // nobody reads the client's content from here on
-	x.closing = true
-	x.ctx.SetConnectionClose()
-	x.answer.verdict = broken
-	if x.headSent {
-		x.cutOff()
-		return
-	}
-	x.out = x.out[:0]
-	x.refuse(&problemBroken, fasthttp.StatusInternalServerError, "the gateway failed on this request")
-}
-
-// unread answers a request that fasthttp could not read.
-func (g *Gateway) unread(ctx *fasthttp.RequestCtx, err error) {
-	c := conn.Of(ctx.Conn())
-	if nothing := (fasthttp.ErrNothingRead{}); errors.As(err, &nothing) || errors.Is(err, conn.ErrEnd) || errors.Is(err, conn.ErrInterrupted) {
-		if c.Pending != nil { // without sending the content that it was told to send
-			x := g.begin(ctx)
-			defer g.finish(x)
-			x.leave()
-		}
-		return // without asking for anything
-	}
-	if !c.Heard() {
-		return // fasthttp hands over a connection's first timeout like one in the middle of a head
-	}
-	x := g.begin(ctx)
-	if x == nil {
-		return
-	}
-	defer g.finish(x)
-	missing := "the head"
-	if x.continued {
-		missing = "the content"
-	} else {
-		x.forget()
-		x.identify()
-	}
-	x.closing = true
-	c.Linger()
-	var small *fasthttp.ErrSmallBuffer
-	switch {
-	case errors.As(err, &small):
-		x.refuse(&problemTooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge, "the head is larger than the gateway takes")
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, missing+" did not arrive in time")
-	default:
-		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the request is not HTTP/1.1")
 	}
 }

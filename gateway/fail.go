@@ -1,0 +1,142 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
+	"github.com/valyala/fasthttp"
+)
+
+// fail answers a request whose attempt came to nothing.
+func (x *exchange) fail(err error) {
+	x.answer.err = err
+	var e *upstream.Error
+	if !errors.As(err, &e) {
+		panic("BUG: an attempt failed with " + err.Error())
+	}
+	x.attempt.Close(x.conn) // nobody reads the client's content from here on
+	x.answer.verdict = verdictOf(e)
+	switch e.Kind {
+	case upstream.Connect, upstream.Cut:
+		x.refuse(&problemUpstream, fasthttp.StatusBadGateway, "the upstream "+x.route.upstreamName+" gave no response")
+	case upstream.Protocol:
+		x.refuse(&problemUpstream, fasthttp.StatusBadGateway, "the upstream "+x.route.upstreamName+" gave a response that is not HTTP")
+	case upstream.Timeout:
+		x.refuse(&problemTimeout, fasthttp.StatusGatewayTimeout, "the upstream "+x.route.upstreamName+" did not respond in time")
+	case upstream.Busy:
+		x.refuseLater(&problemBusy, fasthttp.StatusServiceUnavailable, time.Second, "too many requests are under way to the upstream "+x.route.upstreamName)
+	case upstream.ClientLeft:
+		x.leave()
+	case upstream.ClientBody:
+		x.failContent(err)
+	case upstream.Broken:
+		x.closing = true
+		x.refuse(&problemBroken, fasthttp.StatusInternalServerError, "the gateway failed on this request")
+	}
+}
+
+// failContent answers a request whose content could not be read to its end.
+func (x *exchange) failContent(err error) {
+	x.answer.err, x.closing = err, true
+	switch {
+	case errors.Is(err, conn.ErrEnd), errors.Is(err, conn.ErrInterrupted):
+		x.leave()
+	case errors.Is(err, errBodyLimit):
+		x.refuse(&problemTooLarge, fasthttp.StatusRequestEntityTooLarge, "the content is larger than this route takes")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, "the content did not arrive in time")
+	default:
+		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the content is not what its framing says")
+	}
+}
+
+// leave ends an exchange whose client is gone.
+func (x *exchange) leave() {
+	x.answer.verdict = aborted
+	x.cutOff()
+}
+
+// panicked answers, as far as that is still possible, a request in which something of ours broke.
+func (x *exchange) panicked() {
+	x.attempt.Close(x.conn) // nobody reads the client's content from here on
+	x.closing = true
+	x.ctx.SetConnectionClose()
+	x.answer.verdict = broken
+	if x.headSent {
+		x.cutOff()
+		return
+	}
+	x.out = x.out[:0]
+	x.refuse(&problemBroken, fasthttp.StatusInternalServerError, "the gateway failed on this request")
+}
+
+// unread answers a request that fasthttp could not read.
+func (g *Gateway) unread(ctx *fasthttp.RequestCtx, err error) {
+	c := conn.Of(ctx.Conn())
+	if nothing := (fasthttp.ErrNothingRead{}); errors.As(err, &nothing) || errors.Is(err, conn.ErrEnd) || errors.Is(err, conn.ErrInterrupted) {
+		if c.Pending != nil { // without sending the content that it was told to send
+			x := g.begin(ctx)
+			defer g.finish(x)
+			x.leave()
+		}
+		return // without asking for anything
+	}
+	if !c.Heard() {
+		return // fasthttp hands over a connection's first timeout like one in the middle of a head
+	}
+	x := g.begin(ctx)
+	if x == nil {
+		return
+	}
+	defer g.finish(x)
+	missing := "the head"
+	if x.continued {
+		missing = "the content"
+	} else {
+		x.forget()
+		x.identify()
+	}
+	x.closing = true
+	c.Linger()
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		x.refuse(&problemTooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge, "the head is larger than the gateway takes")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, missing+" did not arrive in time")
+	default:
+		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the request is not HTTP/1.1")
+	}
+}
+
+// abandon lets go of an exchange that panicked while it was concluded. Its parts may be in any state and are not used again.
+func (g *Gateway) abandon(x *exchange) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	g.broke(x, p, debug.Stack())
+	defer func() {
+		if p := recover(); p != nil {
+			g.broke(x, p, debug.Stack())
+		}
+		if x.snap != nil {
+			x.snap.release()
+		}
+	}()
+	if x.ctx != nil {
+		x.ctx.SetConnectionClose()
+		x.attempt.Close(x.conn)
+	}
+}
+
+// broke counts a panic and says where it was.
+func (g *Gateway) broke(x *exchange, p any, stack []byte) {
+	g.panics.Inc()
+	g.log.Error("panic while serving a request", "request", x.id, "panic", fmt.Sprint(p), "stack", string(stack))
+}
