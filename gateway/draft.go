@@ -72,17 +72,6 @@ func (d *draft) copyOf(from *draft) {
 	}
 }
 
-// maxArena is how much steps may put into one request: more is a guest that does not end.
-const maxArena = 1 << 20
-
-// room says whether n bytes more may be kept.
-func (d *draft) room(n int) error {
-	if len(d.arena)+n > maxArena {
-		return tooLarge("steps have put %d bytes into this request", len(d.arena))
-	}
-	return nil
-}
-
 // keep copies b to where it lives as long as the draft.
 func (d *draft) keep(b []byte) []byte {
 	start := len(d.arena)
@@ -234,9 +223,6 @@ func (d *draft) mayHold(s engine.Section, name, value []byte) error {
 	}
 	if !wire.IsValue(value) {
 		return refused("field %q: value %.80q: expected no controls, and no white space at the ends", name, value)
-	}
-	if err := d.room(len(name) + len(value)); err != nil {
-		return err
 	}
 	size := len(name) + len(value) + 4
 	for i := range d.sections[s] {

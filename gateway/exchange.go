@@ -87,13 +87,13 @@ func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
 		x.ctx = ctx
 		return x
 	}
-	snap := g.pin()
+	snap, view := g.pin()
 	if snap == nil {
 		ctx.SetConnectionClose()
 		return nil
 	}
 	x := exchanges.Get().(*exchange)
-	x.g, x.ctx, x.conn, x.snap, x.view = g, ctx, c, snap, g.view()
+	x.g, x.ctx, x.conn, x.snap, x.view = g, ctx, c, snap, view
 	x.began, x.limit = time.Now(), time.Time{}
 	x.route, x.client, x.ticket = nil, nil, admit.Ticket{}
 	x.modes = x.modes[:0]
@@ -157,12 +157,21 @@ func forwardedFor(s string) (a netip.Addr, ok bool) {
 	return a.Unmap(), true
 }
 
-// pin holds the snapshot of this moment, if there is one.
-func (g *Gateway) pin() *snapshot {
+// pin holds the snapshot of this moment, if there is one, with the flags that answer its gates: they are taken while it is still
+// in force.
+func (g *Gateway) pin() (*snapshot, *flags.View) {
 	for {
-		if s := g.snapshot.Load(); s == nil || s.retain() {
-			return s
+		s := g.snapshot.Load()
+		if s == nil {
+			return nil, nil
 		}
+		if !s.retain() {
+			continue
+		}
+		if view := g.view(); g.snapshot.Load() == s {
+			return s, view
+		}
+		s.release()
 	}
 }
 

@@ -114,8 +114,8 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 	if _, err := a.l.stream.Write(req.Head); err != nil {
 		return a.fail("request head", err)
 	}
+	s.SetIdle(0, a.u.IdleBodyTimeout)
 	if req.Body != nil {
-		s.SetIdle(0, a.u.IdleBodyTimeout)
 		a.body.start(a.l, req, client)
 	}
 	for range maxInterims {
@@ -352,6 +352,7 @@ func (a *Attempt) Close(client *conn.Accepted) (sent bool) {
 	if sent = a.BodySent(client); !sent {
 		a.body.stop(a.l, client)
 	}
+	a.body.slim()
 	client.Unwatch()
 	l := a.l
 	if !a.done || !sent || a.misused || a.Framing == wire.UntilClose || l.r < l.w ||

@@ -29,6 +29,13 @@ func (s *sender) reset() {
 	s.endedAt.Store(0)
 }
 
+// slim lets go of a buffer that a large piece has made large.
+func (s *sender) slim() {
+	if cap(s.buf) > bulkBuffer {
+		s.buf = nil
+	}
+}
+
 // start sends the content of req over l in a goroutine of its own.
 func (s *sender) start(l *link, req *Request, client *conn.Accepted) {
 	if s.result == nil {

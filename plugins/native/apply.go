@@ -9,10 +9,29 @@ import (
 	"github.com/breakwater-gateway/breakwater/sdk/abi"
 )
 
+// maxChanges is how many bytes of changes one call may ask for, bodies not counted: they have caps of their own. The limit
+// stands before the first change, because a limit met between two could be met again when they are taken back.
+const maxChanges = 1 << 20
+
+func changesOf(p abi.Phase, list []byte) (n int) {
+	var mu abi.Mutation
+	for m := abi.ReadMutations(p, list); next(&m, &mu); {
+		if mu.Kind != abi.KindSetBody {
+			n += 8 + len(mu.Name) + len(mu.Value)
+		}
+	}
+	return n
+}
+
 // apply makes the changes of a checked list, all or none as far as it goes. Bodies come after everything else, because a body
 // cannot be put back, and an answer after what it consists of.
 func apply(p abi.Phase, list []byte, x engine.Exchange, u *undo) (answered bool, err error) {
 	u.list, u.notes = u.list[:0], u.notes[:0]
+	if len(list) > maxChanges {
+		if n := changesOf(p, list); n > maxChanges {
+			return false, fmt.Errorf("%d bytes of changes, expected at most %d: %w", n, maxChanges, engine.ErrTooLarge)
+		}
+	}
 	bodies, answer := false, 0
 	var mu abi.Mutation
 	for m := abi.ReadMutations(p, list); next(&m, &mu); {
