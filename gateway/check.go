@@ -3,30 +3,21 @@ package gateway
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"time"
 
 	"github.com/breakwater-gateway/breakwater/flags"
-	"github.com/breakwater-gateway/breakwater/gateway/admit"
 	"github.com/breakwater-gateway/breakwater/gateway/config"
-	"github.com/breakwater-gateway/breakwater/plugins"
 )
 
 // Check loads the configuration and all that it names, plugins and flags included, as New does, but listens nowhere and
 // writes nothing. Its error has every mistake, each with its place.
 func Check(ctx context.Context, o Options) (*config.Config, error) {
-	c, err := config.Load(o.Config, &o.Load)
+	o.Log = nil // what is wrong is in the error
+	g, err := assemble(o)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{
-		options: o, log: slog.New(slog.DiscardHandler), started: c, pools: map[string]*pool{}, meters: newMeters(),
-		limits: admit.NewRegistry(time.Now(), nil), guesses: admit.NewGuesses(time.Now()),
-	}
 	defer g.Close()
-	if g.plugins, err = plugins.NewHost(plugins.HostOptions{CacheDir: o.CacheDir, Logger: g.log, Gateway: "breakwater " + o.Version}); err != nil {
-		return nil, err
-	}
+	c := g.started
 	var wrong []error
 	if c.Flags != nil {
 		// Neither journal nor last good copy: the file is to be judged by itself, and nothing to be written.

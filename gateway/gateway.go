@@ -69,30 +69,16 @@ type Gateway struct {
 // New loads the configuration and opens everything that it names, the listeners included. Requests are served by Run, which
 // must follow, or Close.
 func New(ctx context.Context, o Options) (_ *Gateway, err error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Output == nil {
-		o.Output = os.Stdout
-	}
-	g := &Gateway{options: o, log: o.Log, pools: map[string]*pool{}, meters: newMeters(), guesses: admit.NewGuesses(time.Now())}
-	c, err := g.loadConfig()
+	g, err := assemble(o)
 	if err != nil {
 		return nil, err
 	}
-	g.started = c
-	g.limits = admit.NewRegistry(time.Now(), g.clientBlocked)
-	g.panics = g.meters.set.NewCounter("breakwater_panics_total")
-	g.unaccepted = g.meters.set.NewCounter("breakwater_accept_failures_total")
-	g.tooMany = g.meters.set.NewCounter("breakwater_connections_refused_total")
 	defer func() {
 		if err != nil {
 			g.Close()
 		}
 	}()
-	if g.plugins, err = plugins.NewHost(plugins.HostOptions{CacheDir: o.CacheDir, Logger: o.Log, Gateway: "breakwater " + o.Version}); err != nil {
-		return nil, err
-	}
+	o, c := g.options, g.started
 	if c.Flags != nil {
 		if g.flags, err = flags.Open(ctx, flags.Options{Path: c.Flags.File, LastGood: c.Flags.LastGood, Journal: c.Flags.Journal, Log: o.Log}); err != nil {
 			return nil, err
@@ -111,6 +97,31 @@ func New(ctx context.Context, o Options) (_ *Gateway, err error) {
 		return nil, c.Admin.Errorf("address", "%w", err)
 	}
 	g.meters.watch(g)
+	return g, nil
+}
+
+// assemble loads the configuration and makes what does not depend on it. Nothing is bound, opened or listened to yet. Close must
+// follow.
+func assemble(o Options) (*Gateway, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Output == nil {
+		o.Output = os.Stdout
+	}
+	g := &Gateway{options: o, log: o.Log, pools: map[string]*pool{}, meters: newMeters(), guesses: admit.NewGuesses(time.Now())}
+	var err error
+	if g.started, err = g.loadConfig(); err != nil {
+		return nil, err
+	}
+	g.limits = admit.NewRegistry(time.Now(), g.clientBlocked)
+	g.panics = g.meters.set.NewCounter("breakwater_panics_total")
+	g.unaccepted = g.meters.set.NewCounter("breakwater_accept_failures_total")
+	g.tooMany = g.meters.set.NewCounter("breakwater_connections_refused_total")
+	g.plugins, err = plugins.NewHost(plugins.HostOptions{CacheDir: o.CacheDir, Logger: o.Log, Gateway: "breakwater " + o.Version})
+	if err != nil {
+		return nil, err
+	}
 	return g, nil
 }
 

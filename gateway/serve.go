@@ -242,8 +242,7 @@ func (x *exchange) runRequestSteps() bool {
 			x.failContent(failed)
 			return false
 		}
-		if err != nil && s.failClosed && x.modes[i] == flags.On {
-			x.answer.err = err
+		if err != nil && s.failClosed && x.modes[i] == flags.On { // why is in the log already
 			x.refuse(&problemStep, fasthttp.StatusServiceUnavailable, "a step of this route failed")
 			return false
 		}

@@ -146,16 +146,6 @@ func Elements(value []byte) iter.Seq[[]byte] {
 	}
 }
 
-// Listed reports whether a list-based value has an element that equals want without case.
-func Listed(value []byte, want string) bool {
-	for e := range Elements(value) {
-		if EqualFold(e, want) {
-			return true
-		}
-	}
-	return false
-}
-
 // maxListed is how many field names a Connection field may list. A message that lists more is refused, not half obeyed.
 const maxListed = 16
 
