@@ -1,0 +1,3 @@
+package rfc
+
+var timeoutRules = []rule{}
