@@ -25,3 +25,5 @@ var requestRules = []rule{
 func content(want string) func(x *exchange, q *request) {
 	return func(x *exchange, q *request) { x.equal("content at the origin", q.content, want) }
 }
+
+var sizeRules = []rule{}

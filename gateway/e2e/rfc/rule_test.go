@@ -17,7 +17,10 @@
 //	make rfc-peers                               the same against the peers, and the table anew
 package rfc
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A level says how much a rule weighs.
 type level string
@@ -34,7 +37,6 @@ type rule struct {
 	level level
 	says  string // the rule in one line
 	run   func(x *exchange)
-	site  site // how the proxy is set up for it
 }
 
 // section returns where the rule stands: "9112 6.1".
@@ -56,21 +58,33 @@ const (
 // maxContent is the limit of a request's content at a narrow site.
 const maxContent = 1024
 
-// A category is what the rules of one file are about.
-type category struct {
-	name  string
-	rules []rule
+// A group is rules of one category that want the same site.
+type group struct {
+	category string
+	rules    []rule
+	site     site
 }
 
-// categories lists all rules in the order of the report.
-var categories = []category{
-	{"request", requestRules},
-	{"target", targetRules},
-	{"fields", fieldRules},
-	{"response", responseRules},
-	{"hop-by-hop", hopByHopRules},
-	{"persist", persistRules},
-	{"expect", expectRules},
-	{"stream", streamRules},
-	{"timeout", timeoutRules},
+// groups lists all rules in the order of the report. Groups of one category stand together.
+var groups = []group{
+	{"request", requestRules, patient},
+	{"request", sizeRules, narrow},
+	{"target", targetRules, patient},
+	{"fields", fieldRules, patient},
+	{"response", responseRules, patient},
+	{"hop-by-hop", hopByHopRules, patient},
+	{"persist", persistRules, patient},
+	{"expect", expectRules, patient},
+	{"stream", streamRules, patient},
+	{"timeout", timeoutRules, hurried},
+}
+
+// categories returns the categories in the order of the report.
+func categories() (names []string) {
+	for _, g := range groups {
+		if !slices.Contains(names, g.category) {
+			names = append(names, g.category)
+		}
+	}
+	return names
 }

@@ -47,8 +47,8 @@ func TestRules(t *testing.T) {
 func TestLists(t *testing.T) {
 	id := regexp.MustCompile(`^(9110|9111|9112|6455|6585|7239|8297|3986)-[0-9A-Z.]+-[a-z0-9-]+$`)
 	seen := map[string]level{}
-	for _, c := range categories {
-		for _, r := range c.rules {
+	for _, g := range groups {
+		for _, r := range g.rules {
 			if _, twice := seen[r.id]; twice {
 				t.Errorf("%s: there are two rules with this id", r.id)
 			}
@@ -90,11 +90,11 @@ func (s *subject) run(t *testing.T) []*result {
 	}
 	var results []*result
 	var lanes []*lane
-	for _, c := range categories {
-		for i := range c.rules {
-			if chosen.MatchString(c.rules[i].id) {
-				results = append(results, &result{category: c.name, rule: &c.rules[i]})
-				lanes = append(lanes, newLane(t, c.rules[i].site))
+	for _, g := range groups {
+		for i := range g.rules {
+			if chosen.MatchString(g.rules[i].id) {
+				results = append(results, &result{category: g.category, rule: &g.rules[i]})
+				lanes = append(lanes, newLane(t, g.site))
 			}
 		}
 	}
@@ -164,11 +164,11 @@ func report(w *os.File, name string, results []*result) {
 	}
 	fmt.Fprintf(&b, "\n%-10s %15s %15s %15s %15s\n", name, "MUST", "SHOULD", "QUALITY", "all")
 	passed, failed := 0, 0
-	for _, c := range categories {
-		fmt.Fprintf(&b, "%-10s", c.name)
+	for _, c := range categories() {
+		fmt.Fprintf(&b, "%-10s", c)
 		all := tally{}
 		for _, l := range []level{must, should, quality} {
-			n := count(results, c.name, l)
+			n := count(results, c, l)
 			fmt.Fprintf(&b, " %15s", n)
 			all.passed += n.passed
 			all.cases += n.cases
