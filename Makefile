@@ -27,7 +27,7 @@ run: build
 
 # Everything that CI runs. The fuzzers run for two seconds each, the soak test for twenty.
 test: lint build
-	@.ci/need gcc gcc && .ci/need git git && .ci/need curl curl
+	@.ci/need gcc gcc && .ci/need git git && .ci/need curl curl && .ci/need openssl openssl
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 	@.ci/fuzz 2s
 

@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -48,12 +47,12 @@ type Gateway struct {
 	guesses  *admit.Guesses
 	meters   *meters
 
-	listener    net.Listener
-	admin       net.Listener
-	watcher     *conn.Watcher
-	certificate atomic.Pointer[tls.Certificate]
-	draining    atomic.Bool
-	dated       atomic.Pointer[dated]
+	listener net.Listener
+	admin    net.Listener
+	watcher  *conn.Watcher
+	secure   atomic.Pointer[serverTLS] // nil: the listener is plain
+	draining atomic.Bool
+	dated    atomic.Pointer[dated]
 
 	reloading sync.Mutex // one at a time loads or closes
 	closed    bool
@@ -62,7 +61,7 @@ type Gateway struct {
 	mu        sync.Mutex // guards pools
 	pools     map[string]*pool
 
-	panics, unaccepted, tooMany                    *metrics.Counter
+	panics, unaccepted, tooMany, handshakeFailures *metrics.Counter
 	stepFailures, exchangeFailures, acceptFailures sometimes
 }
 
@@ -118,6 +117,7 @@ func assemble(o Options) (*Gateway, error) {
 	g.panics = g.meters.set.NewCounter("breakwater_panics_total")
 	g.unaccepted = g.meters.set.NewCounter("breakwater_accept_failures_total")
 	g.tooMany = g.meters.set.NewCounter("breakwater_connections_refused_total")
+	g.handshakeFailures = g.meters.set.NewCounter("breakwater_tls_handshake_failures_total")
 	g.plugins, err = plugins.NewHost(plugins.HostOptions{CacheDir: o.CacheDir, Logger: o.Log, Gateway: "breakwater " + o.Version})
 	if err != nil {
 		return nil, err
@@ -293,14 +293,8 @@ func (g *Gateway) accepting() *conn.Listener {
 		Listener: g.listener, Watcher: g.watcher, Write: g.started.Listen.Timeouts.Write,
 		Max: g.started.Listen.Limits.Connections, Refused: g.tooMany.Inc, Failed: g.notAccepted,
 	}
-	if t := g.started.Listen.TLS; t != nil {
-		l.TLS = &tls.Config{
-			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return g.certificate.Load(), nil },
-		}
-		if t.MinVersion == "1.3" {
-			l.TLS.MinVersion = tls.VersionTLS13
-		}
+	if g.started.Listen.TLS != nil {
+		l.TLS, l.Unshaken = g.listenTLS, g.unshaken
 	}
 	return l
 }

@@ -170,6 +170,7 @@ func (g *Gateway) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "breakwater_upstream_retries_total{upstream=%q} %d\n", name, st.Retries)
 		fmt.Fprintf(w, "breakwater_upstream_stale_connections_total{upstream=%q} %d\n", name, st.Stale)
 	}
+	s.writeCertificates(w)
 	for _, r := range s.routes {
 		for i := range r.steps {
 			writePlugin(w, r.name, &r.steps[i])

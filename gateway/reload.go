@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -57,18 +56,18 @@ func (g *Gateway) Reload(ctx context.Context) error {
 
 // load binds c and puts it in force, or changes nothing. One at a time may do so.
 func (g *Gateway) load(ctx context.Context, c *config.Config) error {
-	var certificate *tls.Certificate
+	var secure *serverTLS
 	if t := c.Listen.TLS; t != nil {
-		pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
-		if err != nil {
-			return t.Errorf("certificate", "%w", err)
+		var err error
+		if secure, err = g.serverTLS(t); err != nil {
+			return err
 		}
-		certificate = &pair
 	}
 	s, err := g.bind(ctx, c)
 	if err != nil {
 		return err
 	}
+	s.secure = secure
 	if c.AccessLog != nil {
 		if s.accessLog, err = g.openLog(c.AccessLog.File); err != nil {
 			s.release()
@@ -81,9 +80,7 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) error {
 			return err
 		}
 	}
-	if certificate != nil {
-		g.certificate.Store(certificate)
-	}
+	g.secure.Store(secure)
 	old := g.snapshot.Swap(s)
 	if g.flags != nil && old != nil { // a request may have begun in between: until now all gates were answered, the old ones too
 		g.flags.Bind(s.gates()...) //nolint:errcheck // it has just been done, with more

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -206,8 +207,16 @@ type partner struct {
 // servePartner answers each request with the bytes that answer returns; where they announce Connection: close, or are "", the
 // connection ends behind them.
 func servePartner(t *testing.T, answer func(r *http.Request) string) *partner {
+	return servePartnerOver(t, nil, answer)
+}
+
+// servePartnerOver is servePartner over TLS, unless config is nil.
+func servePartnerOver(t *testing.T, config *tls.Config, answer func(r *http.Request) string) *partner {
 	p := &partner{}
 	p.address = serveUpstream(t, func(c *peer) {
+		if config != nil {
+			c = newPeer(t, tls.Server(c.Conn, config))
+		}
 		c.SetDeadline(time.Now().Add(10 * patience)) //nolint:errcheck
 		p.mu.Lock()
 		p.conns++

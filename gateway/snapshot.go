@@ -2,13 +2,9 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +25,7 @@ type snapshot struct {
 	credential string           // the field that carries a client's key
 	proxies    []netip.Prefix   // whose X-Forwarded-For is believed
 	accessLog  *accessLog       // nil: none
+	secure     *serverTLS       // nil: the listener is plain
 
 	routes  []*boundRoute
 	pools   []*pool
@@ -293,44 +290,6 @@ func (g *Gateway) pool(u *config.Upstream) (*pool, error) {
 	}
 	p.holders++
 	return p, nil
-}
-
-// clientTLS returns how u is spoken to over TLS, and a text that changes with anything that it is made of.
-func clientTLS(u *config.Upstream) (*tls.Config, string, error) {
-	c := &tls.Config{ServerName: u.URL.Host, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	digest := sha256.New()
-	t := u.TLS
-	if t == nil {
-		return c, "tls", nil
-	}
-	fmt.Fprintf(digest, "%q %q", t.ServerName, t.MinVersion)
-	if t.ServerName != "" {
-		c.ServerName = t.ServerName
-	}
-	if t.MinVersion == "1.3" {
-		c.MinVersion = tls.VersionTLS13
-	}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, "", err
-		}
-		digest.Write(pem)
-		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, "", fmt.Errorf("file %q: expected certificates in PEM", t.CA)
-		}
-	}
-	if t.Certificate != "" {
-		pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
-		if err != nil {
-			return nil, "", err
-		}
-		c.Certificates = []tls.Certificate{pair}
-		for _, der := range pair.Certificate {
-			digest.Write(der)
-		}
-	}
-	return c, fmt.Sprintf("tls %x", digest.Sum(nil)), nil
 }
 
 // free lets go of what s holds.

@@ -12,7 +12,15 @@ import (
 
 // What a section can say about itself. A field that was wrong has its zero value by now, which no check may complain about again.
 
-func (t *ServerTLS) check(d *decoder) { d.pair(&t.Element, t.Certificate, t.Key) }
+func (t *ServerTLS) check(d *decoder) {
+	d.pair(&t.Element, t.Certificate, t.Key)
+	d.roots(&t.Element, "client_ca", t.ClientCA)
+	if t.Has("client_certificate") && !t.Has("client_ca") {
+		d.load.complain(t.about("client_certificate", t.ClientCertificate, "expected client_ca as well, whose roots it must lead to"))
+	}
+}
+
+func (p *KeyPair) check(d *decoder) { d.pair(&p.Element, p.Certificate, p.Key) }
 
 func (t *ClientTLS) check(d *decoder) {
 	switch {
@@ -23,15 +31,21 @@ func (t *ClientTLS) check(d *decoder) {
 	default:
 		d.pair(&t.Element, t.Certificate, t.Key)
 	}
-	if t.CA != "" {
-		if pem, err := d.load.read(t.CA, maxFile); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			d.load.complain(t.about("ca", t.CA, "expected certificates in PEM form"))
-		}
-	}
+	d.roots(&t.Element, "ca", t.CA)
 	if t.ServerName != "" {
 		if err := checkHostName(t.ServerName); err != nil {
 			d.load.complain(t.about("server_name", t.ServerName, "%w", err))
 		}
+	}
+}
+
+// roots checks that the file of key holds certificates.
+func (d *decoder) roots(e *Element, key, file string) {
+	if file == "" {
+		return
+	}
+	if pem, err := d.load.read(file, maxFile); err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		d.load.complain(e.about(key, file, "expected certificates in PEM form"))
 	}
 }
 

@@ -47,7 +47,7 @@ type Config struct {
 	files []string
 }
 
-// Listen is the gateway's public listener. Only drain can be changed without a restart.
+// Listen is the gateway's public listener. Only drain, and what tls says, can be changed without a restart.
 type Listen struct {
 	Element
 
@@ -63,7 +63,7 @@ type Listen struct {
 	Drain time.Duration `yaml:"drain" default:"30s" max:"1h"`
 }
 
-// ServerTLS is the certificate that a listener shows.
+// ServerTLS is how the listener speaks TLS. A change of it, and of the files that it names, holds for new connections.
 type ServerTLS struct {
 	Element
 
@@ -71,8 +71,26 @@ type ServerTLS struct {
 	Certificate string `yaml:"certificate,required" is:"existing file"`
 	// Key is the PEM file of the certificate's private key.
 	Key string `yaml:"key,required" is:"existing file"`
+	// Certificates are further ones. Of all, a client is shown the first that has the name which it asks for (SNI) and a key that
+	// it can use, or else the one of certificate.
+	Certificates []*KeyPair `yaml:"certificates"`
+	// ClientCA is a PEM file of the roots that clients' certificates must lead to. Left out, clients are asked for none.
+	ClientCA string `yaml:"client_ca" is:"existing file"`
+	// ClientCertificate says whether clients must show a certificate: require refuses those who show none, request takes them too.
+	// One that does not lead to a root of client_ca is always refused.
+	ClientCertificate string `yaml:"client_certificate" default:"require" oneof:"require request"`
 	// MinVersion is the oldest version of TLS to speak.
 	MinVersion string `yaml:"min_version" default:"1.2" oneof:"1.2 1.3"`
+}
+
+// A KeyPair is a certificate and its private key.
+type KeyPair struct {
+	Element
+
+	// Certificate is a PEM file: the certificate, then those that lead from it to its root.
+	Certificate string `yaml:"certificate,required" is:"existing file"`
+	// Key is the PEM file of the certificate's private key.
+	Key string `yaml:"key,required" is:"existing file"`
 }
 
 // ListenTimeouts are how long a client may take. 0 is for ever.

@@ -3,8 +3,8 @@ package config
 import "fmt"
 
 // NeedsRestart returns what differs between the configuration that a gateway started with and a new one, and cannot be
-// changed while it runs: listeners, and where flags are kept. The complaints stand at their place in the new file. The content of
-// a certificate is not compared, only its path.
+// changed while it runs: listeners, and where flags are kept. The complaints stand at their place in the new file. Whether
+// the listener speaks TLS is compared, not how.
 func NeedsRestart(started, next *Config) ErrorList {
 	var l ErrorList
 	differ := func(e *Element, key string, old, new any) {
@@ -19,10 +19,6 @@ func NeedsRestart(started, next *Config) ErrorList {
 		l = append(l, b.Errorf("tls", "was not there before: needs a restart"))
 	case a.TLS != nil && b.TLS == nil:
 		l = append(l, b.Errorf("tls", "is gone: needs a restart"))
-	case a.TLS != nil:
-		differ(&b.TLS.Element, "certificate", a.TLS.Certificate, b.TLS.Certificate)
-		differ(&b.TLS.Element, "key", a.TLS.Key, b.TLS.Key)
-		differ(&b.TLS.Element, "min_version", a.TLS.MinVersion, b.TLS.MinVersion)
 	}
 	differ(&b.Timeouts.Element, "head", a.Timeouts.Head, b.Timeouts.Head)
 	differ(&b.Timeouts.Element, "idle", a.Timeouts.Idle, b.Timeouts.Idle)

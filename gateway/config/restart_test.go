@@ -32,7 +32,7 @@ func TestNeedsRestart(t *testing.T) {
 		{"nothing has changed", "", "", ""},
 		{"another address", "address: 127.0.0.1:8080", "address: 127.0.0.1:8888", `:2:12: listen: address "127.0.0.1:8888": changed from "127.0.0.1:8080": needs a restart`},
 		{"no TLS any more", "  tls: {certificate: tls/cert.pem, key: tls/key.pem, min_version: 1.2}\n", "", `:2:3: listen: tls: is gone: needs a restart`},
-		{"another version of TLS", "min_version: 1.2", "min_version: 1.3", `:3:67: listen.tls: min_version "1.3": changed from "1.2": needs a restart`},
+		{"how TLS is spoken can change", "min_version: 1.2", "min_version: 1.3, client_ca: tls/cert.pem", ""},
 		{"another timeout of the listener", "head: 11s", "head: 12s", `:4:20: listen.timeouts: head "12s": changed from "11s": needs a restart`},
 		{"another admin address", `"[::1]:0"`, `"[::1]:9090"`, `:8:12: admin: address "[::1]:9090": changed from "[::1]:0": needs a restart`},
 		{"another place for flags", "flags.yaml", "flags.json", `flags.json": changed from`},

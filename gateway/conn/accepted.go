@@ -35,8 +35,15 @@ type secure struct {
 	tls *tls.Conn
 }
 
-func (s *secure) Handshake() error                     { return s.tls.Handshake() }
 func (s *secure) ConnectionState() tls.ConnectionState { return s.tls.ConnectionState() }
+
+func (s *secure) Handshake() error {
+	err := s.tls.Handshake()
+	if err != nil && s.from.Unshaken != nil {
+		s.from.Unshaken(err)
+	}
+	return err
+}
 
 // Of returns the Accepted that c, a connection accepted by a [Listener], is.
 func Of(c net.Conn) *Accepted {
@@ -209,12 +216,13 @@ func (l *Listener) Abort() <-chan struct{} {
 // A Listener accepts client connections.
 type Listener struct {
 	net.Listener
-	TLS     *tls.Config   // nil: plain
-	Watcher *Watcher      // nil: a client that leaves is noticed when it is written to
-	Write   time.Duration // for each write to a client; 0: no limit
-	Max     int           // connections open at a time; 0: no limit
-	Refused func()        // called for each connection that is too many
-	Failed  func(error)   // called when accepting failed and is tried again
+	TLS      func() *tls.Config // how a connection that comes now speaks it; nil: plain
+	Watcher  *Watcher           // nil: a client that leaves is noticed when it is written to
+	Write    time.Duration      // for each write to a client; 0: no limit
+	Max      int                // connections open at a time; 0: no limit
+	Refused  func()             // called for each connection that is too many
+	Failed   func(error)        // called when accepting failed and is tried again
+	Unshaken func(error)        // called when a TLS handshake has failed
 
 	mu   sync.Mutex
 	open map[*Accepted]struct{}
@@ -247,7 +255,7 @@ func (l *Listener) accept(c net.Conn) net.Conn {
 	if l.TLS == nil {
 		return a
 	}
-	t := tls.Server(s, l.TLS)
+	t := tls.Server(s, l.TLS())
 	a.stream = t
 	return &secure{a, t}
 }

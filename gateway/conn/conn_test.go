@@ -36,7 +36,11 @@ func listen(t *testing.T, w *Watcher, config *tls.Config) *Listener {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	return &Listener{Listener: ln, Watcher: w, TLS: config}
+	l := &Listener{Listener: ln, Watcher: w}
+	if config != nil {
+		l.TLS = func() *tls.Config { return config }
+	}
+	return l
 }
 
 // connect returns both ends of a connection to l: ours, and the client's.
