@@ -43,7 +43,7 @@ func (p *partner) shapes() (all []shape) {
 // download is the target of a media with so many bytes, which are always the same.
 func (p *partner) download(bytes int) (target string) {
 	p.t.Helper()
-	c := dial(p.t, p.api)
+	c := p.dial()
 	defer c.Close()
 	m := c.ask(get(fmt.Sprintf("/900%d", bytes), "Authorization: Bearer partner-token-acme"))
 	_, target, _ = strings.Cut(string(m.body), p.api)
@@ -64,10 +64,20 @@ var (
 // meets one gateway: what is valid passes with content and trailers byte for byte; what is not ends in a 502 or in a cut that
 // no client can miss.
 func TestEveryFraming(t *testing.T) {
-	up := startPartner(t, raced, "")
-	g := startGateway(t, raced, t.TempDir(), strings.ReplaceAll(passConfig, "PARTNER", up.api))
+	t.Run("plain", func(t *testing.T) {
+		up := startPartner(t, raced, "")
+		everyFraming(t, up, startGateway(t, raced, t.TempDir(), strings.ReplaceAll(passConfig, "PARTNER", up.api)))
+	})
+	t.Run("TLS", func(t *testing.T) {
+		over := newPrivate(t)
+		up := over.partner(t, raced)
+		everyFraming(t, up, over.gateway(t, raced, t.TempDir(), strings.ReplaceAll(passConfig, "PARTNER", up.api)))
+	})
+}
+
+func everyFraming(t *testing.T, up *partner, g *gateway) {
 	target := up.download(5000)
-	direct := dial(t, up.api).ask(get(target, "Authorization: Bearer partner-token-acme"))
+	direct := up.dial().ask(get(target, "Authorization: Bearer partner-token-acme"))
 	if direct.err != nil || direct.status != 200 || len(direct.body) != 5000 {
 		t.Fatalf("the partner says %v", direct)
 	}
@@ -131,7 +141,7 @@ func (at *scene) request(version, method string) string {
 }
 
 func (at *scene) ask(t *testing.T, version, method string) message {
-	p := dial(t, at.gateway.address)
+	p := at.gateway.over.dial(t, at.gateway.address)
 	defer p.Close()
 	return p.ask(at.request(version, method))
 }
@@ -143,7 +153,7 @@ func (at *scene) meet(t *testing.T, s shape, version, how string) {
 	if s.OnlyHEAD {
 		method = "HEAD"
 	}
-	p := dial(t, at.gateway.address)
+	p := at.gateway.over.dial(t, at.gateway.address)
 	defer p.Close()
 	for n := range 2 {
 		m := p.ask(at.request(version, method))

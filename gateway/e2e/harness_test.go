@@ -21,18 +21,24 @@ type partner struct {
 	*process
 	api     string // host:port
 	control string // URL
+	over    *private
 }
 
-// startPartner starts a simulator; listen is its address, "" for any.
-func startPartner(t *testing.T, k kit, listen string) *partner {
+// startPartner starts a simulator; listen is its address, "" for any, and args are more of its flags.
+func startPartner(t *testing.T, k kit, listen string, args ...string) *partner {
 	t.Helper()
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	p, ready := launch(t, program(t, "partnersim", k), "-listen", listen, "-control", "127.0.0.1:0", "-record", "16384")
-	urls := regexp.MustCompile(`http://\S+`).FindAllString(ready[0], -1)
-	return &partner{p, strings.TrimPrefix(urls[0], "http://"), urls[1]}
+	args = append([]string{"-listen", listen, "-control", "127.0.0.1:0", "-record", "16384"}, args...)
+	p, ready := launch(t, program(t, "partnersim", k), args...)
+	urls := regexp.MustCompile(`https?://\S+`).FindAllString(ready[0], -1)
+	_, api, _ := strings.Cut(urls[0], "://")
+	return &partner{process: p, api: api, control: urls[1]}
 }
+
+// dial connects to the partner.
+func (p *partner) dial() *peer { p.t.Helper(); return p.over.dial(p.t, p.api) }
 
 // call asks the control API, which must say yes, and decodes its answer into v unless that is nil.
 func (p *partner) call(method, path, body string, v any) {
@@ -155,6 +161,7 @@ type gateway struct {
 	address string // host:port
 	admin   string // URL
 	kit     kit
+	over    *private
 }
 
 // listeners is how every configuration begins.
@@ -174,11 +181,12 @@ func startGateway(t *testing.T, k kit, dir, config string) *gateway {
 	}
 	var ready []string
 	g.process, ready = launch(t, program(t, "breakwater", k), "run", "--cache-dir", cache(), "-config", g.path("breakwater.yaml"))
-	urls := regexp.MustCompile(`http://[0-9.:]+`).FindAllString(ready[0], -1)
+	urls := regexp.MustCompile(`https?://[0-9.:]+`).FindAllString(ready[0], -1)
 	if len(urls) != 2 {
 		t.Fatalf("%q: expected two URLs", ready[0])
 	}
-	g.address, g.admin = strings.TrimPrefix(urls[0], "http://"), urls[1]
+	_, g.address, _ = strings.Cut(urls[0], "://")
+	g.admin = urls[1]
 	return g
 }
 
@@ -290,4 +298,4 @@ func (p *process) files() int {
 }
 
 // dial connects to the gateway.
-func (g *gateway) dial() *peer { g.t.Helper(); return dial(g.t, g.address) }
+func (g *gateway) dial() *peer { g.t.Helper(); return g.over.dial(g.t, g.address) }

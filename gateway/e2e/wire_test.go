@@ -26,6 +26,10 @@ func dial(t *testing.T, address string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	return newPeer(t, c)
+}
+
+func newPeer(t *testing.T, c net.Conn) *peer {
 	p := &peer{t, c, bufio.NewReaderSize(c, 64<<10)}
 	p.patient()
 	return p
