@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"bytes"
 	"encoding/hex"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -110,51 +108,6 @@ func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
 		x.peer = netip.AddrPortFrom(x.peer.Addr().Unmap(), x.peer.Port())
 	}
 	return x
-}
-
-// believeProxies finds the client's address behind the proxies that are trusted: of the addresses in X-Forwarded-For the last
-// one that is not such a proxy's itself. Its port is not known then.
-func (x *exchange) believeProxies() {
-	if !x.snap.trusts(x.peer.Addr()) {
-		return
-	}
-	for i := len(x.in.Fields) - 1; i >= 0; i-- {
-		f := &x.in.Fields[i]
-		if f.Known != wire.ForwardedFor {
-			continue
-		}
-		for rest, more := f.Value, true; more; {
-			var last []byte
-			if comma := bytes.LastIndexByte(rest, ','); comma >= 0 {
-				rest, last = rest[:comma], rest[comma+1:]
-			} else {
-				last, more = rest, false
-			}
-			if last = bytes.TrimSpace(last); len(last) == 0 {
-				continue // an empty element of a list is none (9110 5.6.1)
-			}
-			a, ok := forwardedFor(string(last))
-			if !ok {
-				return // whoever wrote this is the last one known
-			}
-			if x.peer = netip.AddrPortFrom(a, 0); !x.snap.trusts(a) {
-				return
-			}
-		}
-	}
-}
-
-// forwardedFor reads an element of X-Forwarded-For: an address, to which some proxies add a port.
-func forwardedFor(s string) (a netip.Addr, ok bool) {
-	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
-	if err != nil {
-		var with netip.AddrPort
-		if with, err = netip.ParseAddrPort(s); err != nil {
-			return a, false
-		}
-		a = with.Addr()
-	}
-	return a.Unmap(), true
 }
 
 // pin holds the snapshot of this moment, if there is one, with the flags that answer its gates: they are taken while it is still

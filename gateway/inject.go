@@ -16,7 +16,7 @@ func (x *exchange) inject() bool {
 	fields := d.sections[engine.RequestFields]
 	for i := range x.in.Fields {
 		f := &x.in.Fields[i]
-		if x.in.Hops.Drops(f) || x.snap.credential != "" && wire.EqualFold(f.Name, x.snap.credential) {
+		if x.in.Hops.Drops(f) || x.dropsOrigin(f) || x.snap.credential != "" && wire.EqualFold(f.Name, x.snap.credential) {
 			continue
 		}
 		switch f.Known {
@@ -29,7 +29,7 @@ func (x *exchange) inject() bool {
 		}
 		fields = append(fields, *f)
 	}
-	d.sections[engine.RequestFields] = fields
+	d.sections[engine.RequestFields] = x.tellOrigin(fields)
 	in := x.route.inject
 	if in == nil {
 		return true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/breakwater-gateway/breakwater/gateway/config"
 	"github.com/breakwater-gateway/breakwater/gateway/route"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
+	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/plugins"
 )
 
@@ -23,9 +25,11 @@ type snapshot struct {
 	table      *route.Table[*boundRoute]
 	clients    *admit.Directory // nil: nobody is asked who they are
 	credential string           // the field that carries a client's key
-	proxies    []netip.Prefix   // whose X-Forwarded-For is believed
 	accessLog  *accessLog       // nil: none
 	secure     *serverTLS       // nil: the listener is plain
+
+	proxies       []netip.Prefix // whose word is taken on where requests come from
+	clientAddress wire.Name      // the field in which they say what the client's address is
 
 	routes  []*boundRoute
 	pools   []*pool
@@ -70,6 +74,7 @@ type boundRoute struct {
 	upstream     *upstream.Upstream
 	upstreamName string
 	authority    string // the Host field for the upstream
+	forwarding   forwarding
 	inject       *config.Inject
 	steps        []step
 	errors       *admit.Limiter // nil: nobody is blocked for errors
@@ -98,14 +103,19 @@ func (g *Gateway) bind(ctx context.Context, c *config.Config) (_ *snapshot, err 
 		}
 	}()
 	var wrong config.ErrorList
+	trusted := c.Listen.TrustedProxies
 	if c.Clients != nil {
+		trusted = slices.Concat(trusted, c.Clients.TrustedProxies)
 		s.credential = c.Clients.Credential.Field
-		for _, p := range c.Clients.TrustedProxies {
-			s.proxies = append(s.proxies, p.Prefix)
-		}
 		if s.clients, err = directory(c.Clients.List); err != nil {
 			wrong = append(wrong, c.Clients.Errorf("file", "%w", err))
 		}
+	}
+	for _, p := range trusted {
+		s.proxies = append(s.proxies, p.Prefix)
+	}
+	if s.clientAddress = wire.ForwardedFor; c.Listen.ClientAddress == "forwarded" {
+		s.clientAddress = wire.Forwarded
 	}
 	pools := map[*config.Upstream]*pool{}
 	for _, u := range c.Upstreams {
@@ -121,7 +131,8 @@ func (g *Gateway) bind(ctx context.Context, c *config.Config) (_ *snapshot, err 
 	for _, r := range c.Routes {
 		b := &boundRoute{
 			name: r.Name, config: r, upstreamName: r.To.Name, authority: r.To.URL.Authority(), inject: r.Inject,
-			bodyLimit: int64(r.Limits.Body), bodyIdle: r.Limits.IdleBody, total: r.Limits.Total, meters: g.meters.route(r.Name),
+			forwarding: forwardingOf(&r.To.Forwarded),
+			bodyLimit:  int64(r.Limits.Body), bodyIdle: r.Limits.IdleBody, total: r.Limits.Total, meters: g.meters.route(r.Name),
 		}
 		if p := pools[r.To]; p != nil {
 			b.upstream = p.upstream

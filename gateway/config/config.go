@@ -47,7 +47,8 @@ type Config struct {
 	files []string
 }
 
-// Listen is the gateway's public listener. Only drain, and what tls says, can be changed without a restart.
+// Listen is the gateway's public listener. Only drain, trusted_proxies, client_address and what tls says can be changed without a
+// restart.
 type Listen struct {
 	Element
 
@@ -59,6 +60,12 @@ type Listen struct {
 	Timeouts ListenTimeouts `yaml:"timeouts"`
 	// Limits of connections with clients.
 	Limits ListenLimits `yaml:"limits"`
+	// TrustedProxies are the addresses of proxies before the gateway. What they say of where a request comes from is believed and,
+	// as an upstream's forwarded has it, passed on; what anybody else says of it is neither. They must let nothing of that kind
+	// through from clients. Those of clients.trusted_proxies are trusted as well.
+	TrustedProxies []Prefix `yaml:"trusted_proxies"`
+	// ClientAddress is the field in which trusted proxies say what the client's address is.
+	ClientAddress string `yaml:"client_address" default:"x-forwarded-for" oneof:"x-forwarded-for forwarded"`
 	// Drain is how long requests may take to end when the gateway is told to stop.
 	Drain time.Duration `yaml:"drain" default:"30s" max:"1h"`
 }
@@ -159,7 +166,7 @@ type Clients struct {
 	Credential Credential `yaml:"credential,required"`
 	// Guessing throttles addresses that try keys.
 	Guessing Guessing `yaml:"guessing"`
-	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
+	// TrustedProxies are more addresses of proxies that are trusted: see listen.trusted_proxies.
 	TrustedProxies []Prefix `yaml:"trusted_proxies"`
 	// List is what the file says.
 	List []*Client `yaml:"-"`

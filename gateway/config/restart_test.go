@@ -34,7 +34,7 @@ func TestNeedsRestart(t *testing.T) {
 		{"no TLS any more", "  tls: {certificate: tls/cert.pem, key: tls/key.pem, min_version: 1.2}\n", "", `:2:3: listen: tls: is gone: needs a restart`},
 		{"how TLS is spoken can change", "min_version: 1.2", "min_version: 1.3, client_ca: tls/cert.pem", ""},
 		{"another timeout of the listener", "head: 11s", "head: 12s", `:4:20: listen.timeouts: head "12s": changed from "11s": needs a restart`},
-		{"another admin address", `"[::1]:0"`, `"[::1]:9090"`, `:8:12: admin: address "[::1]:9090": changed from "[::1]:0": needs a restart`},
+		{"another admin address", `"[::1]:0"`, `"[::1]:9090"`, `:10:12: admin: address "[::1]:9090": changed from "[::1]:0": needs a restart`},
 		{"another place for flags", "flags.yaml", "flags.json", `flags.json": changed from`},
 		{"drain can change", "drain: 1m", "drain: 2m", ""},
 		{"tokens can change", "name: board", "name: staff", ""},

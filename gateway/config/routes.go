@@ -16,6 +16,8 @@ type Upstream struct {
 	Timeouts UpstreamTimeouts `yaml:"timeouts"`
 	// Limits of connections with the upstream.
 	Limits UpstreamLimits `yaml:"limits"`
+	// Forwarded is what the upstream is told of where requests come from.
+	Forwarded Forwarded `yaml:"forwarded"`
 }
 
 // ClientTLS is how a TLS connection to an upstream is made. Its certificate is always checked.

@@ -10,12 +10,20 @@ var (
 	ErrChunkSize    = errors.New("chunk size: expected hexadecimal digits below 2^63, then CRLF")
 	ErrChunkEnd     = errors.New("chunk: expected CRLF after its content")
 	ErrChunkLine    = errors.New("chunk extensions: longer than allowed")
+	ErrChunkExcess  = errors.New("chunks: too much framing for so little content")
 	ErrTrailerLimit = errors.New("trailer section: longer than allowed")
 )
 
 const (
-	maxChunkLine = 4 << 10  // of a chunk's size and extensions
+	maxChunkLine = 4 << 10  // of a chunk's size and extensions, with the CRLF behind them
 	maxTrailers  = 16 << 10 // of a trailer section
+
+	// Extensions mean nothing to anybody here, and each chunk may carry some: without a limit over all of them a sender could make
+	// us read for ever at the price of a content of a few bytes. A chunk may have freeChunk bytes of framing and twice its content;
+	// what goes beyond adds up, what stays below is given back, and the sum may not pass maxExcess. Single bytes can still be
+	// streamed as chunks of their own.
+	freeChunk = 16
+	maxExcess = 16 << 10
 )
 
 type chunkState uint8
@@ -42,6 +50,7 @@ type ChunkReader struct {
 	state    chunkState
 	left     int64 // content bytes still to come in this chunk
 	line     int   // bytes of the line so far
+	excess   int64 // framing beyond what the chunks so far may have
 	trailers []byte
 }
 
@@ -107,9 +116,15 @@ func (r *ChunkReader) frame(c byte) error {
 		if c != '\n' {
 			return ErrChunkSize
 		}
+		const ends = int64(len("\r\n\r\n"))
+		content := min(r.left, maxExcess) // more leaves nothing in any case
+		r.excess = max(0, r.excess+int64(r.line)+ends-freeChunk-2*content)
 		r.line = 0
 		if r.state = inContent; r.left == 0 {
 			r.state = inTrailer
+		}
+		if r.excess > maxExcess {
+			return ErrChunkExcess
 		}
 	case atEndCR:
 		if c != '\r' {
@@ -154,7 +169,7 @@ func (r *ChunkReader) extByte(c byte) error {
 }
 
 func (r *ChunkReader) lineLimit() error {
-	if r.line > maxChunkLine {
+	if r.line+len(crlf) > maxChunkLine {
 		return ErrChunkLine
 	}
 	return nil
@@ -214,8 +229,8 @@ func AppendLastChunk(dst []byte, trailers []Field) []byte {
 // is for one hop, or that is this gateway's to say: some recipients merge trailers into the head.
 func TrailerAllowed(f *Field) bool {
 	switch f.Known {
-	case ContentLength, Host, ContentEncoding, ContentType, Expect, MaxForwards, ForwardedFor, RequestID, Trailer, Via:
+	case ContentLength, Host, ContentEncoding, ContentType, Expect, MaxForwards, RequestID, Trailer, Via:
 		return false
 	}
-	return !f.Known.HopByHop()
+	return !f.Known.HopByHop() && !f.Known.TellsOrigin()
 }

@@ -220,13 +220,19 @@ func TestChunkLimits(t *testing.T) {
 		name, bytes string
 		want        error
 	}{
-		{"a size line as long as allowed", "3;" + long(maxChunkLine-2) + "\r\nabc\r\n0\r\n\r\n", nil},
-		{"a size line longer than allowed", "3;" + long(maxChunkLine-1) + "\r\n", ErrChunkLine},
+		{"a size line as long as allowed", "3;" + long(maxChunkLine-4) + "\r\nabc\r\n0\r\n\r\n", nil},
+		{"a size line longer than allowed", "3;" + long(maxChunkLine-3) + "\r\n", ErrChunkLine},
 		{"a quoted extension longer than allowed", "3;a=\"" + long(maxChunkLine) + "\"\r\n", ErrChunkLine},
 		{"quoted pairs count as well", "3;a=\"" + strings.Repeat(`\a`, maxChunkLine/2) + "\"\r\n", ErrChunkLine},
 		{"zeros in front of a size count as well", strings.Repeat("0", maxChunkLine+1), ErrChunkLine},
 		{"padding behind a size counts as well", "3" + strings.Repeat(" ", maxChunkLine), ErrChunkLine},
-		{"each chunk has a line of its own", strings.Repeat("1;"+long(maxChunkLine-2)+"\r\nx\r\n", 3) + "0\r\n\r\n", nil},
+		{"each chunk has a line of its own", strings.Repeat("1;"+long(maxChunkLine-4)+"\r\nx\r\n", 3) + "0\r\n\r\n", nil},
+		{"but all together are limited", strings.Repeat("1;"+long(maxChunkLine-4)+"\r\nx\r\n", 5), ErrChunkExcess},
+		{"the last chunk's line as well", strings.Repeat("1;"+long(maxChunkLine-4)+"\r\nx\r\n", 4) + "0;" + long(200) + "\r\n\r\n", ErrChunkExcess},
+		{"short ones too, if there are many", strings.Repeat("1;"+long(100)+"\r\nx\r\n", 300), ErrChunkExcess},
+		{"content makes up for extensions", strings.Repeat("c8;"+long(400)+"\r\n"+long(200)+"\r\n", 1000) + "0\r\n\r\n", nil},
+		{"but not for those that come after it: what was not needed is not saved up", "ffff\r\n" + long(0xffff) + "\r\n" + strings.Repeat("1;"+long(maxChunkLine-4)+"\r\nx\r\n", 5), ErrChunkExcess},
+		{"single bytes may come in chunks of their own", strings.Repeat("1\r\nx\r\n", 50_000) + "0\r\n\r\n", nil},
 		{"a trailer section as long as allowed", "0\r\nA: " + long(maxTrailers-7) + "\r\n\r\n", nil},
 		{"a trailer section longer than allowed", "0\r\nA: " + long(maxTrailers-6) + "\r\n\r\n", ErrTrailerLimit},
 		{"in many lines", "0\r\n" + strings.Repeat("A: b\r\n", maxTrailers/6+1) + "\r\n", ErrTrailerLimit},
@@ -302,7 +308,7 @@ func TestTrailerAllowed(t *testing.T) {
 		{"it steers the request", false, []string{"Expect", "Max-Forwards", "TE"}},
 		{"it says how to read the content", false, []string{"Content-Encoding", "Content-Type"}},
 		{"it is for one hop", false, []string{"Connection", "Keep-Alive", "Proxy-Connection", "Upgrade"}},
-		{"the gateway says it, and a recipient that merges trailers would take the sender's word", false, []string{"X-Forwarded-For", "Breakwater-Request-Id", "Via"}},
+		{"the gateway says it, and a recipient that merges trailers would take the sender's word", false, []string{"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Breakwater-Request-Id", "Via"}},
 		{"it is what trailers are for", true, []string{"Digest", "X-Checksum", "Server-Timing", "ETag", "Date", "Content-Lengths"}},
 	}
 	for _, test := range tests {

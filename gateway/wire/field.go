@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"fmt"
-	"iter"
 )
 
 // A Name is a field name that means something to an intermediary. Zero is any other name.
@@ -26,15 +25,19 @@ const (
 	TransferEncoding
 	Upgrade
 	Via
-	ForwardedFor // X-Forwarded-For
-	RequestID    // Breakwater-Request-Id
+	ForwardedFor   // X-Forwarded-For
+	ForwardedHost  // X-Forwarded-Host
+	ForwardedProto // X-Forwarded-Proto
+	ForwardedPort  // X-Forwarded-Port
+	Forwarded      // of RFC 7239
+	RequestID      // Breakwater-Request-Id
 	names
 )
 
 var nameText = [names]string{
 	"", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Expect", "Host", "Keep-Alive",
-	"Max-Forwards", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Via", "X-Forwarded-For",
-	"Breakwater-Request-Id",
+	"Max-Forwards", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Via",
+	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "Forwarded", "Breakwater-Request-Id",
 }
 
 // String returns the name as it is usually written.
@@ -71,6 +74,9 @@ func (n Name) HopByHop() bool {
 	}
 	return false
 }
+
+// TellsOrigin reports whether a field of that name says where a request comes from: what anybody can write, and only some may.
+func (n Name) TellsOrigin() bool { return n >= ForwardedFor && n <= Forwarded }
 
 // A Field is one field line: views of the bytes that it was read from.
 type Field struct {
@@ -125,25 +131,6 @@ func AppendField[N, V string | []byte](dst []byte, name N, value V) []byte {
 	dst = append(dst, ": "...)
 	dst = append(dst, value...)
 	return append(dst, crlf...)
-}
-
-// Elements returns the elements of a list-based field value (9110 5.6.1): comma-separated, without white space, empty ones
-// left out. Quoted commas are not looked for: none of the lists that it is used for may hold a quoted string before a comma
-// that matters.
-func Elements(value []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for len(value) > 0 {
-			var e []byte
-			if i := bytes.IndexByte(value, ','); i >= 0 {
-				e, value = value[:i], value[i+1:]
-			} else {
-				e, value = value, nil
-			}
-			if e = trim(e); len(e) > 0 && !yield(e) {
-				return
-			}
-		}
-	}
 }
 
 // maxListed is how many field names a Connection field may list. A message that lists more is refused, not half obeyed.
