@@ -45,10 +45,16 @@ func declare(fields []Field, minor int) (d declared, err error) {
 			if minor == 0 {
 				return d, ErrCoding10
 			}
-			if d.chunked || !EqualFold(f.Value, "chunked") {
+			codings := 0
+			for e := range Elements(f.Value) { // empty ones are none (9110 5.6.1.2)
+				if codings++; d.chunked || !EqualFold(e, "chunked") {
+					return d, ErrCoding
+				}
+				d.chunked = true
+			}
+			if codings == 0 {
 				return d, ErrCoding
 			}
-			d.chunked = true
 		case ContentLength:
 			n, ok := parseLength(f.Value)
 			if !ok {
