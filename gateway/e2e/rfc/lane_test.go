@@ -56,7 +56,7 @@ var breakwater = &subject{name: "Breakwater", patience: 20 * time.Second, open: 
 	}
 	file := filepath.Join(dir, "breakwater.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `
-listen: {address: "127.0.0.1:0", drain: 100ms, timeouts: %s}
+listen: {address: "127.0.0.1:0", drain: 10s, timeouts: %s}
 admin: {address: "127.0.0.1:0", example: true}
 access_log: {file: access.log}
 upstreams:
