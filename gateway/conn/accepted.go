@@ -15,8 +15,8 @@ type Accepted struct {
 	stream net.Conn // the Socket, or TLS over it
 
 	mu      sync.Mutex
-	left    bool    // the client has sent FIN or RST
-	waiter  *Socket // broken into when the client leaves
+	left    bool        // the client has sent FIN or RST
+	waiter  Interrupter // broken into when the client leaves
 	linger  atomic.Bool
 	unwatch func()
 	from    *Listener
@@ -87,17 +87,23 @@ func (a *Accepted) Send(p []byte) error {
 	return err
 }
 
-// Watch has s interrupted when the client leaves, at once if it has left. Unwatch must follow.
-func (a *Accepted) Watch(s *Socket) {
+// An Interrupter is what waits for the sake of a client: a [Socket], or the making of one.
+type Interrupter interface {
+	Interrupt()
+}
+
+// Watch has i interrupted when the client leaves, at once if it has left, and nothing else that was watched before. Unwatch
+// must follow.
+func (a *Accepted) Watch(i Interrupter) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.waiter = s
+	a.waiter = i
 	if a.left {
-		s.Interrupt()
+		i.Interrupt()
 	}
 }
 
-// Unwatch ends what Watch began: when it has returned, the Socket is not interrupted any more.
+// Unwatch ends what Watch began: when it has returned, nothing is interrupted any more.
 func (a *Accepted) Unwatch() {
 	a.mu.Lock()
 	a.waiter = nil

@@ -22,6 +22,9 @@ type Request struct {
 	BodyIdle time.Duration // how long each read of the client's content may wait; 0: for ever
 	Limit    time.Time     // when the exchange must be over; zero: never
 
+	// Avoid are endpoints that are not used if there is another.
+	Avoid []*Endpoint
+
 	// Repeatable says that sending the request again does no harm (9110 9.2.2), so that a connection which turns out to have
 	// been closed while idle costs nothing.
 	Repeatable bool
@@ -53,7 +56,9 @@ type Attempt struct {
 	HeadAt  time.Time
 
 	u       *Upstream
+	e       *Endpoint
 	l       *link
+	wrote   bool   // a byte of the request may have reached the endpoint
 	head    []byte // what Head is made of
 	hops    wire.Hops
 	left    int64 // of a Length content
@@ -67,14 +72,18 @@ type Attempt struct {
 	body   sender
 }
 
+// Endpoint is the one that was tried, nil before Do. It holds after Close.
+func (a *Attempt) Endpoint() *Endpoint { return a.e }
+
 // Do sends req and reads heads until the response's own. The client is watched meanwhile, and until Close: if it leaves,
 // the attempt fails with [ClientLeft]. On an error, too, Close must follow.
 func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interims) error {
 	a.u, a.Retried = u, false
 	a.body.reset()
+	a.e = u.pick(req.Avoid)
 	fresh := false
 	for {
-		l, err := u.take(fresh, req.Limit)
+		l, err := a.e.take(fresh, req.Limit, client)
 		if err != nil {
 			return err
 		}
@@ -98,7 +107,7 @@ func (a *Attempt) stale(req *Request, err error) bool {
 }
 
 func (a *Attempt) begin(l *link, req *Request) {
-	a.l, a.done, a.broken, a.misused, a.left = l, false, nil, false, 0
+	a.l, a.wrote, a.done, a.broken, a.misused, a.left = l, false, false, nil, false, 0
 	a.lastAt = time.Time{}
 	a.body.reset()
 	a.trailer = a.trailer[:0]
@@ -111,7 +120,8 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 	s.SetIdle(0, 0)
 	s.SetReadDeadline(after(now, a.u.HeadTimeout))      //nolint:errcheck // the read fails
 	s.SetWriteDeadline(after(now, a.u.IdleBodyTimeout)) //nolint:errcheck // the write fails
-	if _, err := a.l.stream.Write(req.Head); err != nil {
+	n, err := a.l.stream.Write(req.Head)
+	if a.wrote = n > 0; err != nil {
 		return a.fail("request head", err)
 	}
 	s.SetIdle(0, a.u.IdleBodyTimeout)
@@ -132,7 +142,7 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 			return a.fail("response head", &malformed{errors.New("101 Switching Protocols, which was not asked for")})
 		}
 		if err := to.Interim(&a.Head); err != nil {
-			return &Error{a.u.name, ClientLeft, "interim response", err}
+			return &Error{a.u.name, a.e.address, ClientLeft, true, "interim response", err}
 		}
 	}
 	return a.fail("response head", &malformed{fmt.Errorf("more than %d interim responses", maxInterims)})
@@ -366,7 +376,7 @@ func (a *Attempt) Close(client *conn.Accepted) (sent bool) {
 	if a.lastAt.IsZero() {
 		a.lastAt = a.HeadAt
 	}
-	a.u.put(l, a.lastAt)
+	a.e.put(l, a.lastAt)
 	return sent
 }
 
@@ -380,7 +390,7 @@ func (a *Attempt) Panicked() *Panic {
 }
 
 func (a *Attempt) drop() {
-	a.u.discard(a.l)
+	a.e.discard(a.l)
 	a.l = nil
 }
 

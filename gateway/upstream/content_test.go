@@ -200,15 +200,17 @@ func TestClientLeaves(t *testing.T) {
 			if test.script == nil {
 				test.leave(c)
 				eventually(t, "the client has left", from.Left)
-				test.script = func(*peer) {}
-			} else {
-				script := test.script
-				test.script = func(p *peer) { script(p); test.leave(c) }
+				s.ln.Close() // nothing is asked of the upstream
 			}
 			rest := make(chan string, 1)
 			go func() {
+				if test.script == nil {
+					rest <- ""
+					return
+				}
 				p := s.accept()
 				test.script(p)
+				test.leave(c)
 				rest <- p.ended()
 			}()
 			if r := do(u, req, from); kind(t, r.err) != ClientLeft {

@@ -31,7 +31,9 @@ func (k Kind) String() string { return kindNames[k] }
 // An Error is why an attempt failed.
 type Error struct {
 	Upstream string
+	Endpoint string // that was tried
 	Kind     Kind
+	Sent     bool   // a byte of the request may have reached the endpoint
 	Doing    string // such as "response head"
 	Err      error
 }
@@ -62,7 +64,7 @@ func (a *Attempt) fail(doing string, err error) error {
 	case errors.As(err, new(*malformed)):
 		kind = Protocol
 	}
-	return &Error{a.u.name, kind, doing, err}
+	return &Error{a.u.name, a.e.address, kind, a.wrote, doing, err}
 }
 
 // malformed wraps what is wrong with the bytes that an upstream sent.

@@ -288,12 +288,27 @@ func kind(t *testing.T, err error) Kind {
 	return e.Kind
 }
 
-// idle looks at the connection that would be used next.
+// only is the endpoint of an upstream that has one.
+func (u *Upstream) only() *Endpoint { return u.endpoints.Load().all[0] }
+
+// next looks at the connection that would be used next.
 func (u *Upstream) next() *link {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if len(u.idle) == 0 {
+	e := u.only()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.idle) == 0 {
 		return nil
 	}
-	return u.idle[len(u.idle)-1]
+	return e.idle[len(e.idle)-1]
+}
+
+// closed is an address at which nothing listens.
+func closed(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
 }

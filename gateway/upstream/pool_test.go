@@ -192,14 +192,14 @@ func TestTheLatestIsUsedFirst(t *testing.T) {
 		t.Errorf("%+v, want two connections kept of three", st)
 	}
 	for i := 2; i > 0; i-- {
-		l, err := u.take(false, time.Time{})
+		l, err := u.only().take(false, time.Time{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := l.socket.LocalAddr().String(); got != ports[i] {
 			t.Errorf("took %s, want %s, the latest", got, ports[i])
 		}
-		defer u.discard(l)
+		defer u.only().discard(l)
 	}
 }
 
@@ -212,14 +212,14 @@ func TestLimitOfConnections(t *testing.T) {
 		t.Errorf("the third at a time: %v, want busy", r)
 	}
 	end(0)
-	if _, err := u.take(true, time.Time{}); kind(t, err) != Busy {
+	if _, err := u.only().take(true, time.Time{}, nil); kind(t, err) != Busy {
 		t.Error("an idle connection does not count")
 	}
-	l, err := u.take(false, time.Time{})
+	l, err := u.only().take(false, time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.discard(l)
+	u.only().discard(l)
 	end(1)
 	if st := u.Stats(); st.Open != 1 || st.Dials != 2 {
 		t.Errorf("%+v", st)
@@ -263,15 +263,16 @@ func TestReapingKeepsTheYoung(t *testing.T) {
 	for i := range 3 {
 		end(i)
 	}
-	u.mu.Lock()
-	u.idle[0].since, u.idle[1].since = time.Unix(1, 0), time.Unix(2, 0)
-	young := u.idle[2]
-	u.mu.Unlock()
-	u.closeBefore(time.Unix(3, 0))
+	e := u.only()
+	e.mu.Lock()
+	e.idle[0].since, e.idle[1].since = time.Unix(1, 0), time.Unix(2, 0)
+	young := e.idle[2]
+	e.mu.Unlock()
+	e.closeBefore(time.Unix(3, 0))
 	if st := u.Stats(); st.Idle != 1 || st.Open != 1 || u.next() != young {
 		t.Errorf("%+v, want only the youngest left", st)
 	}
-	u.closeBefore(time.Unix(3, 0))
+	e.closeBefore(time.Unix(3, 0))
 	if st := u.Stats(); st.Open != 1 {
 		t.Errorf("%+v", st)
 	}

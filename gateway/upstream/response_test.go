@@ -74,7 +74,7 @@ func TestFraming(t *testing.T) {
 				ours, theirs := net.Pipe()
 				s := conn.NewSocket(ours)
 				u.open.Add(1)
-				u.put(&link{socket: s, stream: s, buf: make([]byte, linkBuffer), small: make([]byte, linkBuffer)}, time.Now())
+				u.only().put(&link{socket: s, stream: s, buf: make([]byte, linkBuffer), small: make([]byte, linkBuffer)}, time.Now())
 				done := make(chan struct{})
 				go func() {
 					defer close(done)

@@ -1,0 +1,211 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+)
+
+// An Endpoint is one address of an upstream, with the connections to it.
+type Endpoint struct {
+	u       *Upstream
+	address string
+
+	mu   sync.Mutex
+	idle []*link // the most recently used last
+	gone bool    // connections are not kept any more
+
+	open     atomic.Int64
+	dials    atomic.Uint64
+	failures atomic.Uint64
+}
+
+// Address is where e is, as host:port.
+func (e *Endpoint) Address() string { return e.address }
+
+// endpoints are those of an upstream at one moment. They never change; what changes them makes new ones.
+type endpoints struct {
+	all   []*Endpoint
+	order []*Endpoint // those that are used, in the order of their turns
+}
+
+// pick returns the endpoint whose turn it is, but none of those to avoid if there is another.
+func (u *Upstream) pick(avoid []*Endpoint) *Endpoint {
+	order := u.endpoints.Load().order
+	if len(order) == 1 {
+		return order[0]
+	}
+	turn := int(u.turn.Add(1))
+	for i := range order {
+		if e := order[(turn+i)%len(order)]; !slices.Contains(avoid, e) {
+			return e
+		}
+	}
+	return order[turn%len(order)]
+}
+
+var errBusy = errors.New("limit of connections reached")
+
+// take returns a connection that is open and has nothing to read, an idle one if there is one and fresh is not asked for. A
+// client that leaves while a connection is being made, if it is not nil, ends that; afterwards it may still be watched.
+func (e *Endpoint) take(fresh bool, limit time.Time, client *conn.Accepted) (*link, error) {
+	for !fresh {
+		e.mu.Lock()
+		n := len(e.idle) - 1
+		if n < 0 {
+			e.mu.Unlock()
+			break
+		}
+		l := e.idle[n]
+		e.idle[n] = nil
+		e.idle = e.idle[:n]
+		e.mu.Unlock()
+		if !l.clean() {
+			e.u.stale.Add(1)
+			e.discard(l)
+			continue
+		}
+		l.reused = true
+		e.u.reuses.Add(1)
+		return l, nil
+	}
+	return e.dial(limit, client)
+}
+
+func (e *Endpoint) dial(limit time.Time, client *conn.Accepted) (*link, error) {
+	u := e.u
+	if n := u.open.Add(1); u.MaxConnections > 0 && n > int64(u.MaxConnections) {
+		u.open.Add(-1)
+		return nil, &Error{Upstream: u.name, Endpoint: e.address, Kind: Busy, Doing: "connect", Err: errBusy}
+	}
+	e.open.Add(1)
+	u.dials.Add(1)
+	e.dials.Add(1)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if client != nil {
+		client.Watch(interruption(cancel))
+	}
+	l, err := u.connect(ctx, e.address, limit)
+	if err == nil {
+		l.from = e
+		return l, nil
+	}
+	if client != nil {
+		client.Unwatch()
+	}
+	e.open.Add(-1)
+	u.open.Add(-1)
+	kind := Connect
+	if network := net.Error(nil); ctx.Err() != nil {
+		kind = ClientLeft
+	} else if errors.As(err, &network) && network.Timeout() {
+		kind = Timeout
+	}
+	return nil, &Error{Upstream: u.name, Endpoint: e.address, Kind: kind, Doing: "connect", Err: err}
+}
+
+// An interruption has a client that leaves cancel a context.
+type interruption context.CancelFunc
+
+// Interrupt implements [conn.Interrupter].
+func (i interruption) Interrupt() { i() }
+
+// connect makes a connection before limit, if that is not zero, and within ConnectTimeout.
+func (u *Upstream) connect(ctx context.Context, address string, limit time.Time) (*link, error) {
+	if u.ConnectTimeout > 0 {
+		if end := time.Now().Add(u.ConnectTimeout); limit.IsZero() || end.Before(limit) {
+			limit = end
+		}
+	}
+	if !limit.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, limit)
+		defer cancel()
+	}
+	var dialer net.Dialer
+	c, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s := conn.NewSocket(c)
+	l := &link{socket: s, stream: s, small: make([]byte, linkBuffer)}
+	l.buf = l.small
+	if u.TLS != nil {
+		t := tls.Client(s, u.TLS)
+		if err := t.HandshakeContext(ctx); err != nil {
+			c.Close()
+			return nil, err
+		}
+		l.stream = t
+	}
+	return l, nil
+}
+
+func (e *Endpoint) discard(l *link) {
+	l.slim()
+	l.stream.Close()
+	e.open.Add(-1)
+	e.u.open.Add(-1)
+}
+
+// put gives back a connection on which an exchange has ended cleanly.
+func (e *Endpoint) put(l *link, now time.Time) {
+	l.slim()
+	l.since = now
+	var oldest *link
+	e.mu.Lock()
+	switch {
+	case e.gone, e.u.MaxIdle <= 0:
+		oldest = l
+	case len(e.idle) >= e.u.MaxIdle:
+		oldest = e.idle[0]
+		copy(e.idle, e.idle[1:])
+		e.idle[len(e.idle)-1] = l
+	default:
+		e.idle = append(e.idle, l)
+	}
+	e.mu.Unlock()
+	if oldest != nil {
+		e.discard(oldest)
+	}
+}
+
+// unused is how many idle connections there are.
+func (e *Endpoint) unused() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.idle)
+}
+
+// retire closes the idle connections, now and whatever is given back.
+func (e *Endpoint) retire() {
+	e.mu.Lock()
+	idle := e.idle
+	e.idle, e.gone = nil, true
+	e.mu.Unlock()
+	for _, l := range idle {
+		e.discard(l)
+	}
+}
+
+func (e *Endpoint) closeBefore(t time.Time) {
+	e.mu.Lock()
+	n := 0
+	for n < len(e.idle) && e.idle[n].since.Before(t) {
+		n++
+	}
+	old := append([]*link(nil), e.idle[:n]...)
+	e.idle = slices.Delete(e.idle, 0, n)
+	e.mu.Unlock()
+	for _, l := range old {
+		e.discard(l)
+	}
+}
