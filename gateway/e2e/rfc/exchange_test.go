@@ -19,8 +19,7 @@ type exchange struct {
 
 	mu      sync.Mutex
 	clients []*end
-	origins []*origin       // in the order in which they were accepted
-	markers map[string]bool // addresses of connections that are not the proxy's
+	origins []*origin // in the order in which they were accepted
 	helpers sync.WaitGroup
 	failed  *failure // of a helper
 }
@@ -145,6 +144,13 @@ func (x *exchange) next() *origin {
 // nothingArrives fails the rule if a request has reached the origin that the rule has not taken. It is to be called when the proxy has
 // told the client what became of the request: then nothing of it is on its way any more.
 func (x *exchange) nothingArrives() {
+	for _, q := range x.arrived() {
+		x.failf("the origin got %s", q)
+	}
+}
+
+// arrived returns the requests, or what there is of them, that have reached the origin and that the rule has not taken.
+func (x *exchange) arrived() (all []*request) {
 	c, err := net.DialTimeout("tcp", x.lane.origin.Addr().String(), x.wait)
 	if err != nil {
 		x.failf("connect to the origin: %v", err)
@@ -161,14 +167,14 @@ func (x *exchange) nothingArrives() {
 		}
 	}
 	x.mu.Lock()
-	all := append([]*origin(nil), x.origins...)
+	origins := append([]*origin(nil), x.origins...)
 	x.mu.Unlock()
-	for _, o := range all {
+	for _, o := range origins {
 		if !o.busy.Load() && !o.closed.Load() && o.pending() {
-			q := o.request()
-			x.failf("the origin got %s", q)
+			all = append(all, o.request())
 		}
 	}
+	return all
 }
 
 // forget drops a connection that is not the proxy's, once it has been accepted.

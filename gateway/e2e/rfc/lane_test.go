@@ -52,7 +52,7 @@ var breakwater = &subject{name: "Breakwater", patience: 20 * time.Second, open: 
 		timeouts = fmt.Sprintf("{head: %[1]s, idle: %[1]s, idle_body: %[1]s, write: %[1]s}", hurry)
 		upstream = fmt.Sprintf("{connect: %[1]s, response_head: %[1]s, idle_body: %[1]s, idle_connection: %[1]s}", hurry)
 	case narrow:
-		limits = fmt.Sprintf(", limits: {body: %d}", maxContent)
+		limits = fmt.Sprintf(", limits: {body: %dKiB}", maxContent>>10)
 	}
 	file := filepath.Join(dir, "breakwater.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `

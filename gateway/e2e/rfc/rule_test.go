@@ -67,7 +67,10 @@ type group struct {
 
 // groups lists all rules in the order of the report. Groups of one category stand together.
 var groups = []group{
-	{"request", requestRules, patient},
+	{"request", framingRules, patient},
+	{"request", chunkRules, patient},
+	{"request", syntaxRules, patient},
+	{"request", lineRules, patient},
 	{"request", sizeRules, narrow},
 	{"target", targetRules, patient},
 	{"fields", fieldRules, patient},
