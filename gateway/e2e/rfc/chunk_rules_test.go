@@ -54,15 +54,15 @@ var chunkRules = []rule{
 	{"9112-7.1-data-too-long", must, "data longer than its size is an error", on(chunked+"5\r\nhello world\r\n"+last, broken)},
 	{"9112-2.2-data-bare-lf", should, "a bare LF does not end data", on(chunked+"5\r\nhello\n"+last, broken)},
 	{"9112-7.1-data-two-bytes", must, "two other bytes in place of the CRLF behind data are an error", on(chunked+"5\r\nhelloXX"+last, broken)},
-	{"9112-7.1-last-no-empty-line", must, "something else in place of the last empty line is an error", on(chunked+"5\r\nhello\r\n0\r\nGET /second HTTP/1.1\r\n\r\n", broken)},
+	{"9112-7.1-last-no-empty-line", must, "something else in place of the last empty line is an error", on(chunked+"5\r\nhello\r\n0\r\nGET /other HTTP/1.1\r\n\r\n", broken)},
 	{"9112-2.2-last-bare-lf", should, "a bare LF behind the last chunk is an error", on(chunked+"5\r\nhello\r\n0\n\n", broken)},
-	{"9112-8-cut-in-size", must, "content cut in a chunk size is not passed on as whole", cutShort(chunked + "5\r\nhello\r\n1")},
-	{"9112-8-cut-in-data", must, "content cut in a chunk's data is not passed on as whole", cutShort(chunked + "5\r\nhel")},
-	{"9112-8-cut-before-size", must, "content cut between two chunks is not passed on as whole", cutShort(chunked + "5\r\nhello\r\n")},
-	{"9112-8-cut-after-size", must, "content cut behind a chunk size is not passed on as whole", cutShort(chunked + "5\r\n")},
-	{"9112-8-cut-before-all", must, "content cut before its first chunk is not passed on as whole", cutShort(chunked)},
-	{"9112-8-cut-after-zero", must, "content cut before its last empty line is not passed on as whole", cutShort(chunked + "5\r\nhello\r\n0\r\n")},
-	{"9112-8-cut-in-trailers", must, "content cut in its trailers is not passed on as whole", cutShort(chunked + "5\r\nhello\r\n0\r\nX-A: b\r\n")},
+	{"9112-8-request-cut-in-size", must, "content cut in a chunk size is not passed on as whole", cutShort(chunked + "5\r\nhello\r\n1")},
+	{"9112-8-request-cut-in-data", must, "content cut in a chunk's data is not passed on as whole", cutShort(chunked + "5\r\nhel")},
+	{"9112-8-request-cut-before-size", must, "content cut between two chunks is not passed on as whole", cutShort(chunked + "5\r\nhello\r\n")},
+	{"9112-8-request-cut-after-size", must, "content cut behind a chunk size is not passed on as whole", cutShort(chunked + "5\r\n")},
+	{"9112-8-request-cut-before-all", must, "content cut before its first chunk is not passed on as whole", cutShort(chunked)},
+	{"9112-8-request-cut-after-zero", must, "content cut before its last empty line is not passed on as whole", cutShort(chunked + "5\r\nhello\r\n0\r\n")},
+	{"9112-8-request-cut-in-trailers", must, "content cut in its trailers is not passed on as whole", cutShort(chunked + "5\r\nhello\r\n0\r\nX-A: b\r\n")},
 
 	{"9112-7.1.2-trailer", must, "a trailer field does not become a header field", on(chunked+"5\r\nhello\r\n0\r\nX-Trail: a\r\n\r\n", passedAndKept(trailing("hello")))},
 	{"9112-7.1.2-trailer-forwarded", quality, "a trailer field is forwarded in the trailer section", on(post+"Trailer: X-Trail\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Trail: a\r\n\r\n", passedAndKept(func(x *exchange, q *request) {
@@ -105,13 +105,13 @@ func withoutTrailer(name string) func(x *exchange, q *request) {
 	return func(x *exchange, q *request) { x.want(q.trailer(name) == "", "the origin got %s", q) }
 }
 
-// pipelined sends a request and a second one at once: both reach the origin, in that order.
+// pipelined sends a request and a other one at once: both reach the origin, in that order.
 func pipelined(bytes string) func(x *exchange) {
 	return func(x *exchange) {
 		c := x.client()
-		c.send(bytes + second) //nolint:errcheck // the origin says it
+		c.send(bytes + other) //nolint:errcheck // the origin says it
 		x.equal("the first target", x.pass().target, "/x")
-		x.equal("the second target", x.pass().target, "/second")
+		x.equal("the other target", x.pass().target, "/other")
 		for range 2 {
 			if r := c.response("GET"); r.err != nil || r.status != 200 {
 				x.failf("the client got %s", r)

@@ -7,8 +7,8 @@ const (
 	post    = "POST /x HTTP/1.1\r\nHost: rfc.test\r\n"
 	get     = "GET /x HTTP/1.1\r\nHost: rfc.test\r\n"
 	chunked = post + "Transfer-Encoding: chunked\r\n\r\n"
-	// second is a request of its own, for where it must not be taken for one, or must.
-	second = "GET /second HTTP/1.1\r\nHost: rfc.test\r\n\r\n"
+	// other is a request of its own, for where it must not be taken for one, or must.
+	other = "GET /other HTTP/1.1\r\nHost: rfc.test\r\n\r\n"
 )
 
 // How the length of a request's content is found, and when that cannot be (9112 6).
@@ -36,7 +36,7 @@ var framingRules = []rule{
 	{"9112-6.3-length-junk-after", must, "a length followed by junk is refused with 400", on(post+"Content-Length: 5;\r\n\r\nhello", refused(400))},
 	{"9112-6.3-length-vertical-tab", must, "a length after a vertical tab is refused with 400", on(post+"Content-Length: \x0b5\r\n\r\nhello", refused(400))},
 	{"9112-6.3-length-arabic-digit", must, "a digit of another script is no digit", on(post+"Content-Length: \u0665\r\n\r\nhello", refused(400))},
-	{"9110-8.6-length-overflow-64", must, "a length of 2^64+5 is not taken for 5", on(post+"Content-Length: 18446744073709551621\r\n\r\nhello"+second, refused(400, 413))},
+	{"9110-8.6-length-overflow-64", must, "a length of 2^64+5 is not taken for 5", on(post+"Content-Length: 18446744073709551621\r\n\r\nhello"+other, refused(400, 413))},
 	{"9110-8.6-length-overflow-32", must, "a length of 2^32+5 is not taken for 5", on(post+"Content-Length: 4294967301\r\n\r\nhello", incomplete)},
 	{"9110-8.6-length-overflow-digits", must, "a length of a hundred digits is refused", on(post+"Content-Length: "+strings.Repeat("9", 100)+"\r\n\r\nhello", refused(400, 413))},
 	{"9112-6.3-lengths-differ-lines", must, "two different lengths in two lines are refused with 400", on(post+"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", refused(400))},
@@ -58,7 +58,7 @@ var framingRules = []rule{
 	{"9112-6.3-coding-not-chunked-last", must, "a request whose last coding is not chunked is refused and the connection ends", on(post+"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", refused(400, 501))},
 	{"9112-6.3-coding-not-chunked-last-lines", must, "the same when the codings stand in two lines", on(post+"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n", refused(400, 501))},
 	{"9112-6.3-coding-gzip-alone", must, "a coding other than chunked, alone, is refused", on(post+"Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n", refused(400, 501))},
-	{"9112-6.3-coding-identity", must, "the coding identity is none: refused", on(post+"Transfer-Encoding: identity\r\n\r\n"+second, refused(400, 501))},
+	{"9112-6.3-coding-identity", must, "the coding identity is none: refused", on(post+"Transfer-Encoding: identity\r\n\r\n"+other, refused(400, 501))},
 	{"9112-6.3-coding-identity-and-length", must, "identity beside a length is refused, or loses the coding", on(post+"Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello", refused(400, 501))},
 	{"9112-6.3-coding-chunked-then-identity", must, "identity behind chunked is refused", on(post+"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", refused(400, 501))},
 	{"9112-6.3-coding-prefixed", must, "xchunked is not chunked", on(post+"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", refused(400, 501))},
@@ -71,12 +71,12 @@ var framingRules = []rule{
 	{"9112-6.1-chunked-twice", must, "chunked twice is not passed on", on(post+"Transfer-Encoding: chunked, chunked\r\n\r\n5\r\n0\r\n\r\n\r\n0\r\n\r\n", refused(400, 501))},
 	{"9112-6.1-chunked-twice-lines", must, "chunked in two lines is not passed on", on(post+"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n0\r\n\r\n\r\n0\r\n\r\n", refused(400, 501))},
 	{"9112-7.1-chunked-parameter", should, "a parameter of chunked is an error", on(post+"Transfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n", refused(400, 501))},
-	{"9112-6.3-coding-and-length", must, "of a coding and a length the length is not passed on, and the connection ends", on(post+"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+second, overridden)},
-	{"9112-6.3-coding-and-length-reversed", must, "the same in the other order", on(post+"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\n"+second, overridden)},
-	{"9112-6.1-coding-and-length-zero", must, "a length of zero beside a coding counts as one", on(post+"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+second, overridden)},
-	{"9112-6.3-coding-and-bad-length", must, "an invalid length beside a coding is not passed on, and the connection ends", on(post+"Content-Length: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+second, overridden)},
-	{"9112-6.1-coding-in-http10", must, "a coding in HTTP/1.0 is faulty framing: refused, or the connection ends after it", on("POST /x HTTP/1.0\r\nHost: rfc.test\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+second, overridden)},
-	{"9112-6.1-coding-and-length-in-http10", must, "a coding and a length in HTTP/1.0: refused, or the connection ends after it", on("POST /x HTTP/1.0\r\nHost: rfc.test\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+second, overridden)},
+	{"9112-6.3-coding-and-length", must, "of a coding and a length the length is not passed on, and the connection ends", on(post+"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+other, overridden)},
+	{"9112-6.3-coding-and-length-reversed", must, "the same in the other order", on(post+"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\n"+other, overridden)},
+	{"9112-6.1-coding-and-length-zero", must, "a length of zero beside a coding counts as one", on(post+"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+other, overridden)},
+	{"9112-6.3-coding-and-bad-length", must, "an invalid length beside a coding is not passed on, and the connection ends", on(post+"Content-Length: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+other, overridden)},
+	{"9112-6.1-coding-in-http10", must, "a coding in HTTP/1.0 is faulty framing: refused, or the connection ends after it", on("POST /x HTTP/1.0\r\nHost: rfc.test\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+other, overridden)},
+	{"9112-6.1-coding-and-length-in-http10", must, "a coding and a length in HTTP/1.0: refused, or the connection ends after it", on("POST /x HTTP/1.0\r\nHost: rfc.test\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+other, overridden)},
 	{"9112-6.1-coding-name-with-underscore", must, "Transfer_Encoding is another field, and no framing", on(post+"Transfer_Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", either(passedAndKept(content("0\r\n\r\n")), refused(400)))},
 }
 

@@ -95,7 +95,7 @@ var sizeRules = []rule{
 		x.refusal(c, 413)
 		x.nothingArrives()
 	})},
-	{"9112-9.3-length-beyond-settled", must, "content that is refused is read to its end or the connection ends: it is never taken for a request", on(fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", post, 60*len(second), strings.Repeat(second, 60)), func(x *exchange, c *client) {
+	{"9112-9.3-length-beyond-settled", must, "content that is refused is read to its end or the connection ends: it is never taken for a request", on(fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", post, 60*len(other), strings.Repeat(other, 60)), func(x *exchange, c *client) {
 		x.refusal(c)
 		x.endsOrKept(c)
 	})},

@@ -4,20 +4,20 @@ import "strings"
 
 // The lines of a head (9112 2.2, 5) and the Host field (9112 3.2).
 var syntaxRules = []rule{
-	{"9112-5.2-fold", must, "a folded field is refused with 400, or comes out in one line", on(get+"X-A: b\r\n c\r\n\r\n", either(passed(unfolded), refused(400)))},
-	{"9112-5.2-fold-tab", must, "the same when a tab folds it", on(get+"X-A: b\r\n\tc\r\n\r\n", either(passed(unfolded), refused(400)))},
-	{"9112-5.2-fold-empty", must, "a folded line of white space only is refused with 400, or taken away", on(get+"X-A: b\r\n \r\n\r\n", either(passed(nil), refused(400)))},
-	{"9112-5.2-fold-host", must, "a folded Host is refused with 400, or unfolded", on("GET /x HTTP/1.1\r\nHost:\r\n rfc.test\r\n\r\n", either(passed(nil), refused(400)))},
-	{"9112-5.2-fold-coding", must, "a folded Transfer-Encoding is refused with 400, or frames the content", on(post+"Transfer-Encoding:\r\n chunked\r\n\r\n5\r\nhello\r\n"+last, either(passedAndKept(content("hello")), refused(400)))},
-	{"9112-5.2-fold-length", must, "a folded Content-Length is refused with 400, or frames the content", on(post+"Content-Length:\r\n 5\r\n\r\nhello", either(passedAndKept(content("hello")), refused(400)))},
+	{"9112-5.2-request-fold", must, "a folded field is refused with 400, or comes out in one line", on(get+"X-A: b\r\n c\r\n\r\n", either(passed(oneLine), refused(400)))},
+	{"9112-5.2-request-fold-tab", must, "the same when a tab folds it", on(get+"X-A: b\r\n\tc\r\n\r\n", either(passed(oneLine), refused(400)))},
+	{"9112-5.2-request-fold-empty", must, "a folded line of white space only is refused with 400, or taken away", on(get+"X-A: b\r\n \r\n\r\n", either(passed(nil), refused(400)))},
+	{"9112-5.2-request-fold-host", must, "a folded Host is refused with 400, or oneLine", on("GET /x HTTP/1.1\r\nHost:\r\n rfc.test\r\n\r\n", either(passed(nil), refused(400)))},
+	{"9112-5.2-request-fold-coding", must, "a folded Transfer-Encoding is refused with 400, or frames the content", on(post+"Transfer-Encoding:\r\n chunked\r\n\r\n5\r\nhello\r\n"+last, either(passedAndKept(content("hello")), refused(400)))},
+	{"9112-5.2-request-fold-length", must, "a folded Content-Length is refused with 400, or frames the content", on(post+"Content-Length:\r\n 5\r\n\r\nhello", either(passedAndKept(content("hello")), refused(400)))},
 	{"9112-2.2-space-before-fields", must, "white space before the first field is refused, or its line left out", on("GET /x HTTP/1.1\r\n X-A: b\r\nHost: rfc.test\r\n\r\n", either(passed(without("X-A")), refused(400)))},
 	{"9112-2.2-space-before-host", must, "the same when the line looks like Host: it must not count", on("GET /x HTTP/1.1\r\n Host: evil.test\r\nHost: rfc.test\r\n\r\n", either(passed(notEvil), refused(400)))},
-	{"9112-5.1-space-before-colon", must, "a space before the colon is refused with 400", on(get+"X-A : b\r\n\r\n", refused(400))},
-	{"9112-5.1-tab-before-colon", must, "a tab before the colon is refused with 400", on(get+"X-A\t: b\r\n\r\n", refused(400))},
-	{"9112-5.1-space-before-colon-host", must, "a space before the colon of Host is refused with 400", on("GET /x HTTP/1.1\r\nHost : rfc.test\r\n\r\n", refused(400))},
-	{"9112-5.1-space-before-colon-length", must, "a space before the colon of Content-Length is refused with 400", on(post+"Content-Length : 5\r\n\r\nhello", refused(400))},
-	{"9112-5.1-space-before-colon-coding", must, "a space before the colon of Transfer-Encoding is refused with 400", on(post+"Transfer-Encoding : chunked\r\n\r\n"+last, refused(400))},
-	{"9112-5.1-space-before-colon-known-length", must, "the same beside a valid Content-Length", on(post+"Content-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\n"+last, refused(400))},
+	{"9112-5.1-request-space-before-colon", must, "a space before the colon is refused with 400", on(get+"X-A : b\r\n\r\n", refused(400))},
+	{"9112-5.1-request-tab-before-colon", must, "a tab before the colon is refused with 400", on(get+"X-A\t: b\r\n\r\n", refused(400))},
+	{"9112-5.1-request-space-before-colon-host", must, "a space before the colon of Host is refused with 400", on("GET /x HTTP/1.1\r\nHost : rfc.test\r\n\r\n", refused(400))},
+	{"9112-5.1-request-space-before-colon-length", must, "a space before the colon of Content-Length is refused with 400", on(post+"Content-Length : 5\r\n\r\nhello", refused(400))},
+	{"9112-5.1-request-space-before-colon-coding", must, "a space before the colon of Transfer-Encoding is refused with 400", on(post+"Transfer-Encoding : chunked\r\n\r\n"+last, refused(400))},
+	{"9112-5.1-request-space-before-colon-known-length", must, "the same beside a valid Content-Length", on(post+"Content-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\n"+last, refused(400))},
 	{"9112-2.2-no-colon", should, "a line without a colon is refused with 400", on(get+"nonsense\r\n\r\n", refused(400))},
 	{"9112-2.2-empty-name", should, "an empty name is refused with 400", on(get+": b\r\n\r\n", refused(400))},
 	{"9112-2.2-name-space", should, "a space in a name is refused with 400", on(get+"X A: b\r\n\r\n", refused(400))},
@@ -112,8 +112,8 @@ func (x *exchange) endsOrKept(c *client) {
 	x.want(r.err == nil && r.status == 200, "the next response: %s", r)
 }
 
-// unfolded wants the value of X-A in one line.
-func unfolded(x *exchange, q *request) {
+// oneLine wants the value of X-A in one line.
+func oneLine(x *exchange, q *request) {
 	x.equal("X-A", strings.Join(strings.Fields(q.field("X-A")), " "), "b c")
 }
 
