@@ -123,6 +123,8 @@ func (d *draft) SetMethod(method []byte) error {
 		return refused("method %.40q: expected a token of at most 32 bytes", method)
 	case string(method) == "CONNECT":
 		return refused("method CONNECT")
+	case (string(method) == "TRACE") != (string(d.method) == "TRACE"):
+		return refused("method %q in place of %q: it would change what may stand in the request", method, d.method)
 	case (string(method) == "HEAD") != (string(d.method) == "HEAD"):
 		return refused("method %q in place of %q: it would change how the response ends", method, d.method)
 	}

@@ -7,20 +7,27 @@ import (
 	"github.com/breakwater-gateway/breakwater/plugins/engine"
 )
 
-// inject makes the attempt's request out of the client's.
+// inject makes the attempt's request out of the client's, unless that goes no further.
 func (x *exchange) inject() bool {
+	if x.endsHere() {
+		return false
+	}
 	d := &x.draft
 	d.ledger, d.request, d.response = &x.ledger, &x.request, &x.reply
 	d.id, d.peer, d.minor = x.id, x.peer, x.in.Minor
 	d.method, d.uri = x.in.Method, x.in.URI
+	trace := string(d.method) == "TRACE" // it comes back as content: without secrets (9110 9.3.8)
 	fields := d.sections[engine.RequestFields]
 	for i := range x.in.Fields {
 		f := &x.in.Fields[i]
-		if x.in.Hops.Drops(f) || x.dropsOrigin(f) || x.snap.credential != "" && wire.EqualFold(f.Name, x.snap.credential) {
+		if x.in.Hops.Drops(f) || x.dropsOrigin(f) || trace && x.sensitive(f.Name) || x.snap.credential != "" && wire.EqualFold(f.Name, x.snap.credential) {
 			continue
 		}
 		switch f.Known {
 		case wire.Host, wire.ContentLength, wire.Expect, wire.RequestID: // ours to write
+			continue
+		case wire.MaxForwards:
+			fields = append(fields, x.oneHopLess(f))
 			continue
 		case wire.Trailer:
 			if x.in.Framing != wire.Chunked {
@@ -59,10 +66,11 @@ func (x *exchange) inject() bool {
 	return true
 }
 
-// injectSecrets adds the route's fields that hold secrets, when no step sees the request any more.
+// injectSecrets adds the route's fields that hold secrets, when no step sees the request any more. A TRACE request gets none: the
+// upstream would send them back.
 func (x *exchange) injectSecrets() bool {
 	in := x.route.inject
-	if in == nil {
+	if in == nil || string(x.draft.method) == "TRACE" {
 		return true
 	}
 	for i := range in.Fields {

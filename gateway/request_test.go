@@ -117,7 +117,6 @@ func TestRefusedRequests(t *testing.T) {
 		{"no route", "GET /nowhere HTTP/1.1\r\n" + host + "\r\n", "404 Not Found", true},
 		{"no route for a POST with a content", "POST /nowhere HTTP/1.1\r\n" + host + "Content-Length: 2\r\n\r\nok", "404 Not Found", true},
 		{"no route for HEAD", "HEAD /nowhere HTTP/1.1\r\n" + host + "\r\n", "404 Not Found", true},
-		{"OPTIONS for the server as a whole, which has no path", "OPTIONS * HTTP/1.1\r\n" + host + "\r\n", "404 Not Found", true},
 		{"the gateway's own paths", "GET /-/metrics HTTP/1.1\r\n" + host + "\r\n", "404 Not Found", true},
 		{"another method", "DELETE /items/1 HTTP/1.1\r\n" + host + "\r\n", "405 Method Not Allowed", true},
 		{"no route, and the connection is to end", "GET /nowhere HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", "404 Not Found", false},

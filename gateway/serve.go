@@ -140,6 +140,9 @@ func (x *exchange) match() bool {
 	var o route.Outcome
 	switch x.route, o = x.snap.table.Match(x.in.Host, x.in.Method, path, &x.params); o.State {
 	case route.NoRoute:
+		if x.optionsOfAll() {
+			return false
+		}
 		x.refuse(&problemNoRoute, fasthttp.StatusNotFound, "no route matches this host and path")
 		return false
 	case route.MethodNotAllowed:
