@@ -12,6 +12,7 @@
 //	content.go   bodies             steps.go     guests and verdicts  problem.go  answers of our own
 //	account.go   what it all meant  metrics.go, accesslog.go          admin.go    what operators see
 //	gateway.go   start, stop        snapshot.go  a Config, bound      reload.go   from one snapshot to the next
+//	forwarded.go where a request comes from                            options.go   what ends here
 //	tls.go       certificates, sessions
 //
 // A request is pinned to one snapshot and one flag view from its beginning to its end.
