@@ -374,7 +374,7 @@ func (d *draft) readTrailers() {
 	if d.phase == responding && !d.response.replaced && d.response.attempt.Done() && !d.trailersRead[engine.Response] {
 		d.trailersRead[engine.Response] = true
 		for _, f := range d.response.attempt.Trailers() {
-			if wire.TrailerAllowed(&f) {
+			if wire.TrailerAllowed(&f) && !d.response.attempt.Hops().Drops(&f) {
 				d.sections[engine.ResponseTrailers] = append(d.sections[engine.ResponseTrailers], f)
 			}
 		}
