@@ -38,6 +38,7 @@ type declared struct {
 
 func declare(fields []Field, minor int) (d declared, err error) {
 	d.length = -1
+	coded := false
 	for i := range fields {
 		f := &fields[i]
 		switch f.Known {
@@ -45,15 +46,12 @@ func declare(fields []Field, minor int) (d declared, err error) {
 			if minor == 0 {
 				return d, ErrCoding10
 			}
-			codings := 0
+			coded = true
 			for e := range Elements(f.Value) { // empty ones are none (9110 5.6.1.2)
-				if codings++; d.chunked || !EqualFold(e, "chunked") {
+				if d.chunked || !EqualFold(e, "chunked") {
 					return d, ErrCoding
 				}
 				d.chunked = true
-			}
-			if codings == 0 {
-				return d, ErrCoding
 			}
 		case ContentLength:
 			n, ok := parseLength(f.Value)
@@ -65,6 +63,9 @@ func declare(fields []Field, minor int) (d declared, err error) {
 			}
 			d.length = n
 		}
+	}
+	if coded && !d.chunked {
+		return d, ErrCoding
 	}
 	return d, nil
 }

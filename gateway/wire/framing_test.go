@@ -42,6 +42,7 @@ func TestRequestFraming(t *testing.T) {
 		{"chunked in quotes", 1, []string{`Transfer-Encoding: "chunked"`}, NoBody, -1, ErrCoding},
 		{"chunked with a parameter", 1, []string{"Transfer-Encoding: chunked;a=b"}, NoBody, -1, ErrCoding},
 		{"chunked with empty members (9110 5.6.1.2)", 1, []string{"Transfer-Encoding: , chunked,"}, Chunked, -1, nil},
+		{"chunked beside an empty line (9110 5.6.1.2)", 1, []string{"Transfer-Encoding:", "Transfer-Encoding: chunked"}, Chunked, -1, nil},
 		{"empty members alone", 1, []string{"Transfer-Encoding: ,"}, NoBody, -1, ErrCoding},
 		{"an empty coding", 1, []string{"Transfer-Encoding:"}, NoBody, -1, ErrCoding},
 		{"chunked in HTTP/1.0 (9112 6.1)", 0, []string{"Transfer-Encoding: chunked"}, NoBody, -1, ErrCoding10},
