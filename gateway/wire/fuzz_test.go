@@ -165,6 +165,11 @@ func netHTTPRefusesFraming(fields []Field) bool {
 				return true
 			}
 			length = f.Value
+		case TransferEncoding:
+			// Empty elements of the list are none to us (9110 5.6.1.2).
+			if !EqualFold(f.Value, "chunked") {
+				return true
+			}
 		case Trailer:
 			// It looks into the announcement of trailers; we make that anew.
 			for e := range Elements(f.Value) {
