@@ -59,6 +59,7 @@ type Attempt struct {
 	e       *Endpoint
 	l       *link
 	wrote   bool   // a byte of the request may have reached the endpoint
+	judged  bool   // what this says of the endpoint has been said
 	head    []byte // what Head is made of
 	hops    wire.Hops
 	left    int64 // of a Length content
@@ -80,17 +81,22 @@ func (a *Attempt) Endpoint() *Endpoint { return a.e }
 func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interims) error {
 	a.u, a.Retried = u, false
 	a.body.reset()
-	a.e = u.pick(req.Avoid)
+	if a.e = u.pick(req.Avoid); a.e == nil {
+		return &Error{Upstream: u.name, Kind: Unhealthy, Doing: "connect", Err: errUnhealthy}
+	}
+	a.judged = false
 	fresh := false
 	for {
 		l, err := a.e.take(fresh, req.Limit, client)
 		if err != nil {
+			a.judge(err)
 			return err
 		}
 		a.begin(l, req)
 		client.Watch(l.socket)
 		err = a.exchange(req, client, to)
 		if err == nil || !a.stale(req, err) {
+			a.judge(err)
 			return err
 		}
 		client.Unwatch()
@@ -256,6 +262,7 @@ func (a *Attempt) Next() ([]byte, error) {
 	piece, err := a.next()
 	if err != nil {
 		a.broken = a.fail("response content", err)
+		a.judge(a.broken)
 	}
 	return piece, a.broken
 }
@@ -364,6 +371,9 @@ func (a *Attempt) Close(client *conn.Accepted) (sent bool) {
 	}
 	a.body.slim()
 	client.Unwatch()
+	if a.done && !a.judged {
+		a.e.worked()
+	}
 	l := a.l
 	if !a.done || !sent || a.misused || a.Framing == wire.UntilClose || l.r < l.w ||
 		a.hops.Close || a.Head.Minor == 0 && !a.hops.Keep {
@@ -390,7 +400,7 @@ func (a *Attempt) Panicked() *Panic {
 }
 
 func (a *Attempt) drop() {
-	a.e.discard(a.l)
+	a.e.drop(a.l)
 	a.l = nil
 }
 

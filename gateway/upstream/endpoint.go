@@ -13,49 +13,63 @@ import (
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
 )
 
-// An Endpoint is one address of an upstream, with the connections to it.
+// An Endpoint is one address of an upstream, with the connections to it and what is thought of it.
 type Endpoint struct {
 	u       *Upstream
 	address string
+	weight  int
 
 	mu   sync.Mutex
 	idle []*link // the most recently used last
 	gone bool    // connections are not kept any more
 
 	open     atomic.Int64
+	pending  atomic.Int64 // connections lent or being made; counted for [LeastPending] only
 	dials    atomic.Uint64
 	failures atomic.Uint64
+
+	standing // see outlier.go
+	checked  // see health.go
 }
 
 // Address is where e is, as host:port.
 func (e *Endpoint) Address() string { return e.address }
 
-// endpoints are those of an upstream at one moment. They never change; what changes them makes new ones.
-type endpoints struct {
-	all   []*Endpoint
-	order []*Endpoint // those that are used, in the order of their turns
+// Stats returns e's counts.
+func (e *Endpoint) Stats() EndpointStats {
+	s := EndpointStats{
+		Address: e.address, Weight: e.weight, Open: int(e.open.Load()), Idle: e.unused(),
+		Dials: e.dials.Load(), Failures: e.failures.Load(), Ejections: e.ejections.Load(),
+		Checks: e.checks.Load(), ChecksFailed: e.checksFailed.Load(),
+	}
+	e.u.mu.Lock()
+	defer e.u.mu.Unlock()
+	s.Ejected, s.Healthy = e.ejection != nil, !e.sick
+	return s
 }
 
-// pick returns the endpoint whose turn it is, but none of those to avoid if there is another.
-func (u *Upstream) pick(avoid []*Endpoint) *Endpoint {
-	order := u.endpoints.Load().order
-	if len(order) == 1 {
-		return order[0]
-	}
-	turn := int(u.turn.Add(1))
-	for i := range order {
-		if e := order[(turn+i)%len(order)]; !slices.Contains(avoid, e) {
-			return e
-		}
-	}
-	return order[turn%len(order)]
+// EndpointStats are counts since the endpoint is there, and what is now.
+type EndpointStats struct {
+	Address              string
+	Weight               int
+	Open, Idle           int
+	Dials                uint64
+	Failures             uint64 // as [Outliers] has them
+	Ejected              bool
+	Ejections            uint64
+	Healthy              bool // by its health checks; without them it always is
+	Checks, ChecksFailed uint64
 }
 
 var errBusy = errors.New("limit of connections reached")
 
 // take returns a connection that is open and has nothing to read, an idle one if there is one and fresh is not asked for. A
-// client that leaves while a connection is being made, if it is not nil, ends that; afterwards it may still be watched.
+// client that leaves while a connection is being made, if it is not nil, ends that; afterwards it may still be watched. What was
+// taken is given back once, by put or drop.
 func (e *Endpoint) take(fresh bool, limit time.Time, client *conn.Accepted) (*link, error) {
+	if e.u.Balance == LeastPending {
+		e.pending.Add(1)
+	}
 	for !fresh {
 		e.mu.Lock()
 		n := len(e.idle) - 1
@@ -83,6 +97,7 @@ func (e *Endpoint) dial(limit time.Time, client *conn.Accepted) (*link, error) {
 	u := e.u
 	if n := u.open.Add(1); u.MaxConnections > 0 && n > int64(u.MaxConnections) {
 		u.open.Add(-1)
+		e.returned()
 		return nil, &Error{Upstream: u.name, Endpoint: e.address, Kind: Busy, Doing: "connect", Err: errBusy}
 	}
 	e.open.Add(1)
@@ -103,6 +118,7 @@ func (e *Endpoint) dial(limit time.Time, client *conn.Accepted) (*link, error) {
 	}
 	e.open.Add(-1)
 	u.open.Add(-1)
+	e.returned()
 	kind := Connect
 	if network := net.Error(nil); ctx.Err() != nil {
 		kind = ClientLeft
@@ -130,7 +146,7 @@ func (u *Upstream) connect(ctx context.Context, address string, limit time.Time)
 		ctx, cancel = context.WithDeadline(ctx, limit)
 		defer cancel()
 	}
-	var dialer net.Dialer
+	dialer := net.Dialer{Resolver: u.resolver}
 	c, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -149,6 +165,19 @@ func (u *Upstream) connect(ctx context.Context, address string, limit time.Time)
 	return l, nil
 }
 
+// returned counts that a connection which was taken, or could not be made, is not in use.
+func (e *Endpoint) returned() {
+	if e.u.Balance == LeastPending {
+		e.pending.Add(-1)
+	}
+}
+
+// drop gives back a connection that is of no use any more.
+func (e *Endpoint) drop(l *link) {
+	e.returned()
+	e.discard(l)
+}
+
 func (e *Endpoint) discard(l *link) {
 	l.slim()
 	l.stream.Close()
@@ -160,6 +189,7 @@ func (e *Endpoint) discard(l *link) {
 func (e *Endpoint) put(l *link, now time.Time) {
 	l.slim()
 	l.since = now
+	e.returned()
 	var oldest *link
 	e.mu.Lock()
 	switch {

@@ -21,9 +21,10 @@ const (
 	ClientLeft                 // the client went away, so nobody waits for a response
 	ClientBody                 // the client's content could not be read to its end
 	Broken                     // the request's Body panicked
+	Unhealthy                  // no endpoint is fit to be asked: nothing was tried
 )
 
-var kindNames = [...]string{"", "connect", "busy", "timeout", "protocol", "cut", "client left", "client body", "broken"}
+var kindNames = [...]string{"", "connect", "busy", "timeout", "protocol", "cut", "client left", "client body", "broken", "unhealthy"}
 
 // String returns the word for k in metrics and logs.
 func (k Kind) String() string { return kindNames[k] }

@@ -1,7 +1,11 @@
 package upstream
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,8 +14,9 @@ import (
 // Options say how to reach and use an upstream. Zero timeouts are none.
 type Options struct {
 	Name      string
-	Address   string      // host:port, where Addresses are not given
-	Addresses []Address   // among which requests are balanced
+	Address   string    // host:port, where Addresses are not given
+	Addresses []Address // among which requests are balanced
+	Balance   Balance
 	TLS       *tls.Config // nil: plain
 
 	ConnectTimeout  time.Duration // for TCP and TLS together
@@ -22,6 +27,16 @@ type Options struct {
 	MaxConnections int // open at a time; 0: no limit
 	MaxIdle        int // kept unused with each address
 	MaxHead        int // bytes of a response head
+
+	DNS      DNS
+	Health   Health
+	Outliers Outliers
+	// PanicThreshold is the share of endpoints, in percent, below which those that are available would be left with too much:
+	// then all are used, as if all were well (Envoy: healthy_panic_threshold). With 0 there may be none to use.
+	PanicThreshold int
+
+	// Noticed is told what becomes of endpoints, and why, in words; nil: nobody is.
+	Noticed func(endpoint, what, why string)
 }
 
 // An Address is a host:port, and its share of the requests.
@@ -39,8 +54,10 @@ type Upstream struct {
 	endpoints atomic.Pointer[endpoints]
 	turn      atomic.Uint32
 
-	mu     sync.Mutex // of what changes the endpoints
-	closed bool
+	mu       sync.Mutex  // of what changes the endpoints
+	resolved [][]Address // by place in Addresses: what it stands for
+	closed   bool
+	resolver *net.Resolver
 
 	open    atomic.Int64
 	dials   atomic.Uint64
@@ -48,24 +65,56 @@ type Upstream struct {
 	retries atomic.Uint64
 	stale   atomic.Uint64
 
-	stop chan struct{}
-	done chan struct{}
+	lookups       atomic.Uint64
+	lookupsFailed atomic.Uint64
+
+	ctx     context.Context // of all that runs beside the requests
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 // New returns a pool without connections. Close ends it.
 func New(o Options) *Upstream {
-	u := &Upstream{Options: o, name: o.Name, stop: make(chan struct{}), done: make(chan struct{})}
-	addresses := o.Addresses
-	if len(addresses) == 0 {
-		addresses = []Address{{Address: o.Address}}
+	u := &Upstream{Options: o, name: o.Name, resolver: o.DNS.resolver()}
+	u.ctx, u.stop = context.WithCancel(context.Background())
+	if len(u.Addresses) == 0 {
+		u.Addresses = []Address{{Address: o.Address}}
 	}
-	var all []*Endpoint
-	for _, a := range addresses {
-		all = append(all, &Endpoint{u: u, address: a.Address})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.Addresses = slices.Clone(u.Addresses)
+	for i := range u.Addresses {
+		a := &u.Addresses[i]
+		a.Weight = max(a.Weight, 1)
+		u.resolved = append(u.resolved, []Address{*a})
 	}
-	u.endpoints.Store(&endpoints{all: all, order: all})
-	go u.reap()
+	u.compose()
+	if u.IdleTimeout > 0 {
+		u.running.Go(u.reap)
+	}
+	if u.Outliers.SuccessRate.Endpoints > 0 {
+		u.running.Go(u.compare)
+	}
+	if u.DNS.Refresh > 0 {
+		for i, a := range u.Addresses {
+			if host, port, err := net.SplitHostPort(a.Address); err == nil && !isIP(host) {
+				u.running.Go(func() { u.resolve(i, host, port) })
+			}
+		}
+	}
 	return u
+}
+
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// notice tells what has become of e.
+func (u *Upstream) notice(e *Endpoint, what, why string) {
+	if u.Noticed != nil {
+		u.Noticed(e.address, what, why)
+	}
 }
 
 // Stats are counts since the start, and the connections now.
@@ -83,34 +132,39 @@ func (u *Upstream) Stats() Stats {
 	return Stats{int(u.open.Load()), idle, u.dials.Load(), u.reuses.Load(), u.retries.Load(), u.stale.Load()}
 }
 
-// Close closes the idle connections. Those in use are closed when their attempts end.
+// Endpoints returns u's endpoints of this moment.
+func (u *Upstream) Endpoints() []*Endpoint { return u.endpoints.Load().all }
+
+// Panicking reports whether so few endpoints are available that all are used.
+func (u *Upstream) Panicking() bool { return u.endpoints.Load().panicking }
+
+// Close ends health checks and lookups, and closes the idle connections. Those in use are closed when their attempts end.
 func (u *Upstream) Close() {
 	u.mu.Lock()
 	closed := u.closed
 	u.closed = true
+	all := u.endpoints.Load().all
+	for _, e := range all {
+		e.pardon()
+	}
 	u.mu.Unlock()
 	if closed {
 		return
 	}
-	for _, e := range u.endpoints.Load().all {
+	u.stop()
+	for _, e := range all {
 		e.retire()
 	}
-	close(u.stop)
-	<-u.done
+	u.running.Wait()
 }
 
 // reap closes connections that have not been used for IdleTimeout.
 func (u *Upstream) reap() {
-	defer close(u.done)
-	if u.IdleTimeout <= 0 {
-		<-u.stop
-		return
-	}
 	ticker := time.NewTicker(max(u.IdleTimeout/2, time.Millisecond))
 	defer ticker.Stop()
 	for {
 		select {
-		case <-u.stop:
+		case <-u.ctx.Done():
 			return
 		case now := <-ticker.C:
 			for _, e := range u.endpoints.Load().all {
