@@ -62,7 +62,8 @@ access_log: {file: access.log}
 upstreams:
   - {name: origin, url: "http://%s", timeouts: %s}
 routes:
-  - {name: all, path: "/{rest...}", upstream: origin%s}
+  - {name: all, path: "/{rest...}", upstream: origin%[4]s}
+  - {name: traced, path: "/{rest...}", methods: [TRACE], upstream: origin%[4]s}
 `, timeouts, l.origin.Addr(), upstream, limits), 0o600); err != nil {
 		t.Error(err)
 		return func() {}
