@@ -47,7 +47,7 @@ var lineRules = []rule{
 	{"9110-2.5-major-above", must, "HTTP/2.0 in HTTP/1.1 syntax is not passed on as it is", on(ask("GET /x HTTP/2.0"), refused(400, 505))},
 	{"9110-15.6.6-major-above-505", quality, "another major version is refused with 505", on(ask("GET /x HTTP/2.0"), refused(505))},
 	{"9110-15.6.6-major-zero", quality, "HTTP/0.9 with a version is refused", on(ask("GET /x HTTP/0.9"), refused(400, 505))},
-	{"9112-2.3-version-case", must, "the version has case: http/1.1 is none", on(ask("GET /x http/1.1"), refused(400, 505))},
+	{"9112-2.3-request-version-case", must, "the version has case: http/1.1 is none", on(ask("GET /x http/1.1"), refused(400, 505))},
 	{"9112-2.3-version-name", should, "another protocol's name is refused with 400", on(ask("GET /x HTTPS/1.1"), refused(400, 505))},
 	{"9112-2.3-version-no-minor", should, "a version without a minor one is refused with 400", on(ask("GET /x HTTP/1"), refused(400, 505))},
 	{"9112-2.3-version-two-digits", should, "a version of two digits is refused with 400", on(ask("GET /x HTTP/1.10"), refused(400, 505))},

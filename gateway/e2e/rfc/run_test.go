@@ -45,7 +45,7 @@ func TestRules(t *testing.T) {
 
 // TestLists holds the lists themselves.
 func TestLists(t *testing.T) {
-	id := regexp.MustCompile(`^(9110|9111|9112|6455|6585|7239|8297|3986)-[0-9A-Z.]+-[a-z0-9-]+$`)
+	id := regexp.MustCompile(`^(3986|6265|9110|9111|9112|6455|6585|7239|8297|3986)-[0-9A-Z.]+-[a-z0-9-]+$`)
 	seen := map[string]level{}
 	for _, g := range groups {
 		for _, r := range g.rules {
