@@ -21,6 +21,7 @@ type Request struct {
 
 	BodyIdle time.Duration // how long each read of the client's content may wait; 0: for ever
 	Limit    time.Time     // when the exchange must be over; zero: never
+	Try      time.Time     // when this attempt must have come to a response; zero: by Limit. See [Attempt.Accept]
 
 	// Avoid are endpoints that are not used if there is another.
 	Avoid []*Endpoint
@@ -71,6 +72,9 @@ type Attempt struct {
 
 	lastAt time.Time // when the last of the content came; zero if that was with the head
 	body   sender
+
+	began   time.Time // when the request was sent
+	through passage
 }
 
 // Endpoint is the one that was tried, nil before Do. It holds after Close.
@@ -79,15 +83,22 @@ func (a *Attempt) Endpoint() *Endpoint { return a.e }
 // Do sends req and reads heads until the response's own. The client is watched meanwhile, and until Close: if it leaves,
 // the attempt fails with [ClientLeft]. On an error, too, Close must follow.
 func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interims) error {
-	a.u, a.Retried = u, false
+	a.u, a.e, a.Retried, a.judged = u, nil, false, false
 	a.body.reset()
+	if u.gate != nil {
+		return a.through.gate(a, req, client, to)
+	}
+	return a.do(req, client, to)
+}
+
+func (a *Attempt) do(req *Request, client *conn.Accepted, to Interims) error {
+	u := a.u
 	if a.e = u.pick(req.Avoid); a.e == nil {
 		return &Error{Upstream: u.name, Kind: Unhealthy, Doing: "connect", Err: errUnhealthy}
 	}
-	a.judged = false
 	fresh := false
 	for {
-		l, err := a.e.take(fresh, req.Limit, client)
+		l, err := a.e.take(fresh, req.tryLimit(), client)
 		if err != nil {
 			a.judge(err)
 			return err
@@ -106,10 +117,26 @@ func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interi
 	}
 }
 
-// stale reports whether err says only that a connection which was used before had been closed meanwhile.
+// tryLimit is when there must be a response.
+func (r *Request) tryLimit() time.Time {
+	if !r.Try.IsZero() && (r.Limit.IsZero() || r.Try.Before(r.Limit)) {
+		return r.Try
+	}
+	return r.Limit
+}
+
+// Accept says that the response is the one: from here on only the exchange's limit holds.
+func (a *Attempt) Accept(req *Request) {
+	if a.l != nil && !req.Try.IsZero() {
+		a.l.socket.SetLimit(req.Limit)
+	}
+}
+
+// stale reports whether err says only that a connection which was used before had been closed meanwhile. If nothing of the
+// request was taken, it may be any request.
 func (a *Attempt) stale(req *Request, err error) bool {
 	var e *Error
-	return a.l.reused && req.Repeatable && req.Body == nil && !a.l.heard && errors.As(err, &e) && e.Kind == Cut
+	return a.l.reused && (!a.wrote || req.Repeatable && req.Body == nil && !a.l.heard) && errors.As(err, &e) && e.Kind == Cut
 }
 
 func (a *Attempt) begin(l *link, req *Request) {
@@ -118,11 +145,12 @@ func (a *Attempt) begin(l *link, req *Request) {
 	a.body.reset()
 	a.trailer = a.trailer[:0]
 	l.r, l.w, l.heard = 0, 0, false
-	l.socket.SetLimit(req.Limit)
+	l.socket.SetLimit(req.tryLimit())
 }
 
 func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) error {
 	s, now := a.l.socket, time.Now()
+	a.began = now
 	s.SetIdle(0, 0)
 	s.SetReadDeadline(after(now, a.u.HeadTimeout))      //nolint:errcheck // the read fails
 	s.SetWriteDeadline(after(now, a.u.IdleBodyTimeout)) //nolint:errcheck // the write fails
@@ -148,7 +176,7 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 			return a.fail("response head", &malformed{errors.New("101 Switching Protocols, which was not asked for")})
 		}
 		if err := to.Interim(&a.Head); err != nil {
-			return &Error{a.u.name, a.e.address, ClientLeft, true, "interim response", err}
+			return &Error{Upstream: a.u.name, Endpoint: a.e.address, Kind: ClientLeft, Sent: true, Doing: "interim response", Err: err}
 		}
 	}
 	return a.fail("response head", &malformed{fmt.Errorf("more than %d interim responses", maxInterims)})
@@ -234,8 +262,8 @@ func bareLF(b []byte) bool {
 
 // moreTime reports whether err is a timeout that came before the response could be late, and sets the one that holds.
 func (a *Attempt) moreTime(req *Request, err error) bool {
-	deadline, now := a.body.headDeadline(a.u.HeadTimeout), time.Now()
-	if !a.body.started || !errors.Is(err, os.ErrDeadlineExceeded) || !req.Limit.IsZero() && !now.Before(req.Limit) {
+	deadline, now, limit := a.body.headDeadline(a.u.HeadTimeout), time.Now(), req.tryLimit()
+	if !a.body.started || !errors.Is(err, os.ErrDeadlineExceeded) || !limit.IsZero() && !now.Before(limit) {
 		return false
 	}
 	if deadline.IsZero() {
@@ -360,9 +388,25 @@ func (a *Attempt) BodySent(client *conn.Accepted) bool {
 // upstream would not have answered, and its goroutine has only to say so: that must not cost the connection.
 const shortly = 10 * time.Millisecond
 
+// Discard reads what has come of a response that nobody will see, without waiting, so that its connection can be used again if
+// that is all. Close must follow.
+func (a *Attempt) Discard() {
+	for a.broken == nil && !a.done && a.Buffered() {
+		a.Next() //nolint:errcheck // then the connection is not used again
+	}
+}
+
 // Close ends the attempt: its connection is used again if the exchange on it ended cleanly. When it returns, nobody reads the
 // request's content any more, and it reports whether that has left whole.
 func (a *Attempt) Close(client *conn.Accepted) (sent bool) {
+	sent = a.close(client)
+	if a.through.inside {
+		a.through.leave(a)
+	}
+	return sent
+}
+
+func (a *Attempt) close(client *conn.Accepted) (sent bool) {
 	if a.l == nil {
 		return true
 	}

@@ -95,7 +95,7 @@ func (e *Endpoint) take(fresh bool, limit time.Time, client *conn.Accepted) (*li
 
 func (e *Endpoint) dial(limit time.Time, client *conn.Accepted) (*link, error) {
 	u := e.u
-	if n := u.open.Add(1); u.MaxConnections > 0 && n > int64(u.MaxConnections) {
+	if n := u.open.Add(1); u.MaxConnections > 0 && n > int64(u.MaxConnections) && !u.makeRoom(e) {
 		u.open.Add(-1)
 		e.returned()
 		return nil, &Error{Upstream: u.name, Endpoint: e.address, Kind: Busy, Doing: "connect", Err: errBusy}

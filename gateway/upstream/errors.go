@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
 )
@@ -22,9 +23,10 @@ const (
 	ClientBody                 // the client's content could not be read to its end
 	Broken                     // the request's Body panicked
 	Unhealthy                  // no endpoint is fit to be asked: nothing was tried
+	Resting                    // the circuit breaker is open: nothing was tried
 )
 
-var kindNames = [...]string{"", "connect", "busy", "timeout", "protocol", "cut", "client left", "client body", "broken", "unhealthy"}
+var kindNames = [...]string{"", "connect", "busy", "timeout", "protocol", "cut", "client left", "client body", "broken", "unhealthy", "resting"}
 
 // String returns the word for k in metrics and logs.
 func (k Kind) String() string { return kindNames[k] }
@@ -37,6 +39,7 @@ type Error struct {
 	Sent     bool   // a byte of the request may have reached the endpoint
 	Doing    string // such as "response head"
 	Err      error
+	After    time.Duration // until it may be worth asking again; 0: not known
 }
 
 func (e *Error) Error() string {
@@ -65,7 +68,7 @@ func (a *Attempt) fail(doing string, err error) error {
 	case errors.As(err, new(*malformed)):
 		kind = Protocol
 	}
-	return &Error{a.u.name, a.e.address, kind, a.wrote, doing, err}
+	return &Error{Upstream: a.u.name, Endpoint: a.e.address, Kind: kind, Sent: a.wrote, Doing: doing, Err: err}
 }
 
 // malformed wraps what is wrong with the bytes that an upstream sent.

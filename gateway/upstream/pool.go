@@ -35,6 +35,14 @@ type Options struct {
 	// then all are used, as if all were well (Envoy: healthy_panic_threshold). With 0 there may be none to use.
 	PanicThreshold int
 
+	Limits   LimitOptions
+	Breaker  *BreakerOptions  // nil: none
+	Adaptive *AdaptiveOptions // nil: no limit that follows the latency
+	Budget   BudgetOptions    // of retries
+
+	// BreakerChanged is told of each change of the circuit breaker's state; nil: nobody is.
+	BreakerChanged func(from, to BreakerState, why string)
+
 	// Noticed is told what becomes of endpoints, and why, in words; nil: nobody is.
 	Noticed func(endpoint, what, why string)
 }
@@ -53,6 +61,8 @@ type Upstream struct {
 
 	endpoints atomic.Pointer[endpoints]
 	turn      atomic.Uint32
+	gate      *gate // nil: none
+	budget    *Budget
 
 	mu       sync.Mutex  // of what changes the endpoints
 	resolved [][]Address // by place in Addresses: what it stands for
@@ -75,7 +85,8 @@ type Upstream struct {
 
 // New returns a pool without connections. Close ends it.
 func New(o Options) *Upstream {
-	u := &Upstream{Options: o, name: o.Name, resolver: o.DNS.resolver()}
+	u := &Upstream{Options: o, name: o.Name, resolver: o.DNS.resolver(), budget: NewBudget(o.Budget)}
+	u.gate = newGate(&u.Options)
 	u.ctx, u.stop = context.WithCancel(context.Background())
 	if len(u.Addresses) == 0 {
 		u.Addresses = []Address{{Address: o.Address}}
@@ -121,6 +132,13 @@ func (u *Upstream) notice(e *Endpoint, what, why string) {
 type Stats struct {
 	Open, Idle                    int
 	Dials, Reuses, Retries, Stale uint64
+
+	Limits         LimitStats
+	Breaker        BreakerState
+	BreakerOpened  uint64
+	BreakerRefused uint64
+	BudgetRefused  uint64 // retries
+	BudgetLeft     float64
 }
 
 // Stats returns u's counts.
@@ -129,8 +147,19 @@ func (u *Upstream) Stats() Stats {
 	for _, e := range u.endpoints.Load().all {
 		idle += e.unused()
 	}
-	return Stats{int(u.open.Load()), idle, u.dials.Load(), u.reuses.Load(), u.retries.Load(), u.stale.Load()}
+	s := Stats{
+		Open: int(u.open.Load()), Idle: idle,
+		Dials: u.dials.Load(), Reuses: u.reuses.Load(), Retries: u.retries.Load(), Stale: u.stale.Load(),
+		BudgetRefused: u.budget.refused.Load(), BudgetLeft: u.budget.left(),
+	}
+	if u.gate != nil {
+		u.gate.addTo(&s)
+	}
+	return s
 }
+
+// Budget is what u's retries are paid from.
+func (u *Upstream) Budget() *Budget { return u.budget }
 
 // Endpoints returns u's endpoints of this moment.
 func (u *Upstream) Endpoints() []*Endpoint { return u.endpoints.Load().all }
