@@ -2,6 +2,7 @@ package rfc
 
 // departures are the rules of level SHOULD and QUALITY that Breakwater does not follow, and why. RATIONALE.md has the same reasons.
 var departures = map[string]string{
+	"9112-9.6-half-closed":    "a client's FIN while it waits is taken for its leaving: the two cannot be told apart, and the upstream would work for nobody",
 	"3986-3.2.2-host-escaped": "some recipients decode a percent-encoded host: the next could see another one than we route by, and no host in DNS has any",
 }
 
