@@ -20,13 +20,18 @@ type DNS struct {
 	Server  string        // host:port to ask; "": the system's resolver
 }
 
-// resolver returns what d asks, nil for the system's.
+// resolver returns what d asks. A lookup that nobody waits for any more ends at once where Go makes it: of itself, net.Resolver
+// would go on reading until its timeout.
 func (d *DNS) resolver() *net.Resolver {
-	if d.Server == "" {
-		return nil
-	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, d.Server)
+	return &net.Resolver{PreferGo: d.Server != "", Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if d.Server != "" {
+			address = d.Server
+		}
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // then it is closed
+		}
+		return c, err
 	}}
 }
 
@@ -65,7 +70,7 @@ func (u *Upstream) lookup(host string) ([]netip.Addr, error) {
 		family = "ip"
 	}
 	u.lookups.Add(1)
-	found, err := u.resolver.LookupNetIP(ctx, family, host) // a nil resolver is the system's
+	found, err := u.resolver.LookupNetIP(ctx, family, host)
 	for i := range found {
 		found[i] = found[i].Unmap()
 	}

@@ -94,13 +94,18 @@ func (u *Upstream) diagnose(e *Endpoint, err error) {
 }
 
 // probe makes one check. Its error says why the endpoint did not pass.
-func (u *Upstream) probe(ctx context.Context, address string) error {
+func (u *Upstream) probe(ctx context.Context, address string) (err error) {
 	h := &u.Health
 	if h.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, h.Timeout)
 		defer cancel()
 	}
+	defer func() {
+		if ctx.Err() != nil {
+			err = errors.New("no response in time")
+		}
+	}()
 	l, err := u.connect(ctx, address, time.Time{})
 	if err != nil {
 		return err
@@ -113,13 +118,8 @@ func (u *Upstream) probe(ctx context.Context, address string) error {
 	for a.Head.Status < 200 && err == nil {
 		err = a.readHead(&req)
 	}
-	switch {
-	case ctx.Err() != nil:
-		return errors.New("no response in time")
-	case err != nil:
-		return err
-	case !contains(h.Statuses, a.Head.Status):
-		return fmt.Errorf("status %d", a.Head.Status)
+	if err == nil && !contains(h.Statuses, a.Head.Status) {
+		err = fmt.Errorf("status %d", a.Head.Status)
 	}
-	return nil
+	return err
 }

@@ -150,10 +150,7 @@ func (u *Upstream) mayEject(all []*Endpoint) bool {
 
 // length is how long an ejection takes if it is the so-manieth of late.
 func (o *Outliers) length(times int) time.Duration {
-	if longest := max(o.Base, o.Max); o.Base > 0 && times >= int(longest/o.Base) {
-		return longest
-	}
-	return o.Base * time.Duration(times)
+	return min(o.Base*time.Duration(times), max(o.Base, o.Max))
 }
 
 // readmit ends e's ejection, if it has not been ended.

@@ -85,8 +85,11 @@ type Upstream struct {
 
 // New returns a pool without connections. Close ends it.
 func New(o Options) *Upstream {
-	u := &Upstream{Options: o, name: o.Name, resolver: o.DNS.resolver(), budget: NewBudget(o.Budget)}
+	u := &Upstream{Options: o, name: o.Name, budget: NewBudget(o.Budget)}
 	u.gate = newGate(&u.Options)
+	if o.DNS != (DNS{}) {
+		u.resolver = u.DNS.resolver()
+	}
 	u.ctx, u.stop = context.WithCancel(context.Background())
 	if len(u.Addresses) == 0 {
 		u.Addresses = []Address{{Address: o.Address}}
