@@ -17,14 +17,15 @@ func (x *exchange) evidence(at time.Time, status int, framing string) admit.Evid
 	}
 }
 
-// account says what the exchange means to metrics and log. Its verdict has been given already, see settle.
-func (x *exchange) account() {
+// account says what the exchange means to metrics and log, and when that was. Its verdict has been given already, see settle.
+func (x *exchange) account() (now time.Time) {
 	a := &x.answer
 	m := x.g.meters.unrouted
 	if x.route != nil {
 		m = x.route.meters
 	}
-	elapsed := time.Since(x.began)
+	now = time.Now()
+	elapsed := now.Sub(x.began)
 	m.request(a.verdict.Class, a.finding.Fault, elapsed)
 	if x.reply.attempt != nil {
 		m.response(x.attempt.Framing, x.attempt.Head.Status)
@@ -42,4 +43,5 @@ func (x *exchange) account() {
 		x.scratch = appendEntry(x.scratch[:0], x, elapsed)
 		x.snap.accessLog.write(x.scratch)
 	}
+	return now
 }

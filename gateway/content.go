@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/breakwater-gateway/breakwater/gateway/conn"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/plugins/engine"
-	"github.com/valyala/fasthttp"
 )
 
 // errBodyLimit says that a request's content grew over the route's limit while it was being sent.
@@ -19,12 +17,10 @@ var errBodyLimit = errors.New("content larger than this route takes")
 // was read for that is kept and sent before the rest. It implements [upstream.Body].
 type requestContent struct {
 	framing wire.Framing
-	length  int64  // declared; -1 if not
-	limit   int64  // 0: none
-	key     string // the field that carries the client's key, which is never forwarded
-	stream  io.Reader
-	header  *fasthttp.RequestHeader // nil before begin
-	client  *conn.Accepted
+	length  int64     // declared; -1 if not
+	limit   int64     // 0: none
+	key     string    // the field that carries the client's key, which is never forwarded
+	x       *exchange // whose request it is; nil before begin
 
 	ahead    []byte // read for a step and not sent yet
 	ended    bool   // the stream's last byte has been read
@@ -40,17 +36,14 @@ func (c *requestContent) reset() {
 	*c = requestContent{ahead: c.ahead[:0], buf: c.buf[:0], trailers: c.trailers[:0], length: -1}
 }
 
-// begin makes c the content of the request that ctx holds.
-func (c *requestContent) begin(ctx *fasthttp.RequestCtx, head *wire.RequestHead, limit int64) {
-	c.framing, c.length, c.limit = head.Framing, head.Length, limit
-	c.header, c.client = &ctx.Request.Header, conn.Of(ctx.Conn())
-	if c.stream = ctx.RequestBodyStream(); c.stream == nil || c.length == 0 {
-		c.ended = true
-	}
+// begin makes c the content of x's request.
+func (c *requestContent) begin(x *exchange) {
+	c.x, c.framing, c.length, c.limit, c.key = x, x.in.Framing, x.in.Length, x.route.bodyLimit, x.snap.credential
+	c.ended = x.from.Done()
 }
 
 // begun reports whether any of the stream has been read, or may have been.
-func (c *requestContent) begun() bool { return c.sending || c.read > 0 || c.ended && c.header != nil }
+func (c *requestContent) begun() bool { return c.sending || c.read > 0 || c.ended && c.x != nil }
 
 // none reports whether there is no content to send.
 func (c *requestContent) none() bool {
@@ -59,8 +52,12 @@ func (c *requestContent) none() bool {
 
 const contentBuffer = 32 << 10
 
-// pull reads more of the stream into b.
+// pull reads more of the stream into b. A client that waits to be asked for it is asked.
 func (c *requestContent) pull(b []byte) (int, error) {
+	if err := c.x.Continue(); err != nil {
+		c.failed = err
+		return 0, err
+	}
 	n, err := c.readStream(b)
 	if err != nil && err != io.EOF {
 		c.failed = err
@@ -72,32 +69,24 @@ func (c *requestContent) readStream(b []byte) (int, error) {
 	if c.ended {
 		return 0, io.EOF
 	}
-	n, err := c.stream.Read(b)
+	n, err := c.x.from.Read(b)
 	c.read += int64(n)
 	if c.limit > 0 && c.read > c.limit {
 		return n, errBodyLimit
 	}
-	if err != io.EOF {
+	if err != nil && err != io.EOF {
 		return n, err
 	}
-	if c.length >= 0 && c.read < c.length {
-		return n, io.ErrUnexpectedEOF
+	if c.x.from.Done() {
+		c.ended = true
+		return n, c.readTrailers()
 	}
-	if err := c.client.Failed(); err != nil {
-		return n, err // it was not the content that ended
-	}
-	if c.framing == wire.Chunked {
-		if err := c.readTrailers(); err != nil {
-			return n, err
-		}
-	}
-	c.ended = true
 	return n, nil
 }
 
 // readTrailers takes the trailer section behind the last chunk: what may stand in one, and does not say who the client is.
 func (c *requestContent) readTrailers() error {
-	fields, err := wire.ParseFields(c.trailers[:0], c.header.TrailerHeader())
+	fields, err := wire.ParseFields(c.trailers[:0], c.x.from.Trailers())
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/inbound"
 	"github.com/breakwater-gateway/breakwater/plugins/engine"
 	"github.com/breakwater-gateway/breakwater/plugins/engine/exchangetest"
 	"github.com/valyala/fasthttp"
@@ -22,14 +24,20 @@ func TestDraftKeepsTheExchangeContract(t *testing.T) {
 		})
 		g := start(t, up, everything)
 		drafts, done := make(chan *draft), make(chan struct{})
-		server := g.server()
-		server.Handler = func(ctx *fasthttp.RequestCtx) {
-			x := g.begin(ctx)
-			defer g.finish(x)
-			if !x.open() {
+		serve := func(a *conn.Accepted) {
+			from := inbound.New(a, &g.inbound)
+			defer from.Free()
+			defer a.Close()
+			head, err := from.Next(time.Now())
+			if err != nil {
+				t.Error(err)
+			}
+			x, now := g.begin(from), time.Time{}
+			defer g.finish(x, &now)
+			if !x.check(head) || !x.match() || !x.admit() || !x.gates() {
 				t.Error("the request was refused")
 			}
-			x.request.begin(ctx, &x.in, 0)
+			x.take()
 			if !x.inject() || s.Status > 0 && !x.forward() {
 				t.Error("the request was answered")
 			}
@@ -41,9 +49,17 @@ func TestDraftKeepsTheExchangeContract(t *testing.T) {
 			}
 			x.send()
 		}
-		ln := newListener(t)
-		ended := make(chan error, 1)
-		go func() { ended <- server.Serve(&conn.Listener{Listener: ln}) }()
+		ln := &conn.Listener{Listener: newListener(t)}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c, err := ln.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			serve(conn.Of(c))
+		}()
 		c := dialTo(t, ln.Addr().String())
 		method, uri := "GET", "/"
 		if s.Method != "" {
@@ -56,7 +72,7 @@ func TestDraftKeepsTheExchangeContract(t *testing.T) {
 		t.Cleanup(func() {
 			close(done)
 			c.Close()
-			server.Shutdown() //nolint:errcheck
+			ln.Close()
 			<-ended
 		})
 		return <-drafts

@@ -12,19 +12,19 @@ import (
 	"github.com/breakwater-gateway/breakwater/gateway/admit"
 	"github.com/breakwater-gateway/breakwater/gateway/blame"
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/inbound"
 	"github.com/breakwater-gateway/breakwater/gateway/route"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/sdk/abi"
-	"github.com/valyala/fasthttp"
 )
 
 // An exchange is one client request with all that is decided about it. It is pooled: everything in it is reset or
 // overwritten by begin.
 type exchange struct {
 	g    *Gateway
-	ctx  *fasthttp.RequestCtx
-	conn *conn.Accepted
+	from *inbound.Conn
+	conn *conn.Accepted // from's
 	snap *snapshot
 	view *flags.View
 
@@ -53,12 +53,13 @@ type exchange struct {
 	out       []byte // on its way to the client
 	headOut   []byte // the head for the upstream
 	scratch   []byte
-	headSent  bool  // the client has, or may have, the beginning of the response
-	untilEnd  bool  // its content ends with the connection
-	closing   bool  // the client's connection ends with this response
-	cut       bool  // the response broke off
-	continued bool  // the client was told to go on with its content
-	sent      int64 // bytes of content sent to the client
+	headSent  bool   // the client has, or may have, the beginning of the response
+	untilEnd  bool   // its content ends with the connection
+	closing   bool   // the client's connection ends with this response
+	cut       bool   // the response broke off
+	continued bool   // the client does not wait to be told to go on with its content
+	upgrade   []byte // the protocols that the client asks for and the route allows
+	sent      int64  // bytes of content sent to the client
 
 	answer answer
 }
@@ -77,25 +78,20 @@ type answer struct {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// begin pins ctx's request to the snapshot and the flags of this moment. It returns nil when the gateway has been closed.
-func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
-	c := conn.Of(ctx.Conn())
-	if x, ok := c.Pending.(*exchange); ok { // its head was dealt with before the client went on with its content
-		c.Pending = nil
-		x.ctx = ctx
-		return x
-	}
+// begin pins a request of from's to the snapshot and the flags of this moment. It returns nil when the gateway has been closed.
+func (g *Gateway) begin(from *inbound.Conn) *exchange {
 	snap, view := g.pin()
 	if snap == nil {
-		ctx.SetConnectionClose()
+		from.End()
 		return nil
 	}
 	x := exchanges.Get().(*exchange)
-	x.g, x.ctx, x.conn, x.snap, x.view = g, ctx, c, snap, view
+	x.g, x.from, x.conn, x.snap, x.view = g, from, from.Accepted, snap, view
 	x.began, x.limit = time.Now(), time.Time{}
 	x.route, x.client, x.ticket = nil, nil, admit.Ticket{}
 	x.modes = x.modes[:0]
 	x.headSent, x.untilEnd, x.closing, x.cut, x.continued, x.sent = false, false, false, false, false, 0
+	x.upgrade = nil
 	x.answer = answer{}
 	x.out, x.headOut = x.out[:0], x.headOut[:0]
 	x.draft.reset()
@@ -103,7 +99,7 @@ func (g *Gateway) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.reply.reset()
 	x.ledger.Reset()
 	x.peer = netip.AddrPort{}
-	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+	if tcp, ok := from.RemoteAddr().(*net.TCPAddr); ok {
 		x.peer = tcp.AddrPort()
 		x.peer = netip.AddrPortFrom(x.peer.Addr().Unmap(), x.peer.Port())
 	}
@@ -131,11 +127,11 @@ func (g *Gateway) pin() (*snapshot, *flags.View) {
 // release gives x back. Nothing that it lent is used any more.
 func (x *exchange) release() {
 	snap := x.snap
-	x.ctx, x.conn, x.snap, x.view = nil, nil, nil, nil
+	x.from, x.conn, x.snap, x.view = nil, nil, nil, nil
 	snap.release()
-	x.client, x.route = nil, nil
+	x.client, x.route, x.upgrade = nil, nil, nil
 	x.draft.request, x.draft.response = nil, nil
-	x.request.stream, x.request.header, x.request.client = nil, nil, nil
+	x.request.x = nil
 	x.reply.attempt = nil
 	x.answer = answer{}
 	for _, b := range []*[]byte{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/inbound"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/valyala/fasthttp"
 )
@@ -65,7 +66,7 @@ func (x *exchange) leave() {
 func (x *exchange) panicked() {
 	x.attempt.Close(x.conn) // nobody reads the client's content from here on
 	x.closing = true
-	x.ctx.SetConnectionClose()
+	x.from.End()
 	x.answer.verdict = broken
 	if x.headSent {
 		x.cutOff()
@@ -75,42 +76,37 @@ func (x *exchange) panicked() {
 	x.refuse(&problemBroken, fasthttp.StatusInternalServerError, "the gateway failed on this request")
 }
 
-// unread answers a request that fasthttp could not read.
-func (g *Gateway) unread(ctx *fasthttp.RequestCtx, err error) {
-	c := conn.Of(ctx.Conn())
-	if nothing := (fasthttp.ErrNothingRead{}); errors.As(err, &nothing) || errors.Is(err, conn.ErrEnd) || errors.Is(err, conn.ErrInterrupted) {
-		if c.Pending != nil { // without sending the content that it was told to send
-			x := g.begin(ctx)
-			defer g.finish(x)
-			x.leave()
-		}
-		return // without asking for anything
+// unread answers a request whose head did not come whole, as far as there was one.
+func (g *Gateway) unread(from *inbound.Conn, err error) {
+	p, status := &problemMalformed, fasthttp.StatusBadRequest
+	switch err {
+	case inbound.ErrTimeout:
+		p, status = &problemSlow, fasthttp.StatusRequestTimeout
+	case inbound.ErrLine:
+		p, status = &problemTooLarge, fasthttp.StatusRequestURITooLong
+	case inbound.ErrHead:
+		p, status = &problemTooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge
+	case inbound.ErrBareLF:
+	default:
+		return // nobody is there any more
 	}
-	if !c.Heard() {
-		return // fasthttp hands over a connection's first timeout like one in the middle of a head
-	}
-	x := g.begin(ctx)
+	x := g.begin(from)
 	if x == nil {
 		return
 	}
-	defer g.finish(x)
-	missing := "the head"
-	if x.continued {
-		missing = "the content"
-	} else {
-		x.forget()
-		x.identify()
-	}
+	var ended time.Time
+	defer g.finish(x, &ended)
+	x.forget()
+	x.identify()
 	x.closing = true
-	c.Linger()
-	var small *fasthttp.ErrSmallBuffer
-	switch {
-	case errors.As(err, &small):
-		x.refuse(&problemTooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge, "the head is larger than the gateway takes")
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, missing+" did not arrive in time")
-	default:
-		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the request is not HTTP/1.1")
+	x.conn.Linger()
+	x.refuse(p, status, err.Error())
+}
+
+// survive has a panic outside of every request cost that connection only.
+func (g *Gateway) survive() {
+	if p := recover(); p != nil {
+		g.broke("", p, debug.Stack())
 	}
 }
 
@@ -120,23 +116,23 @@ func (g *Gateway) abandon(x *exchange) {
 	if p == nil {
 		return
 	}
-	g.broke(x, p, debug.Stack())
+	g.broke(x.id, p, debug.Stack())
 	defer func() {
 		if p := recover(); p != nil {
-			g.broke(x, p, debug.Stack())
+			g.broke(x.id, p, debug.Stack())
 		}
 		if x.snap != nil {
 			x.snap.release()
 		}
 	}()
-	if x.ctx != nil {
-		x.ctx.SetConnectionClose()
+	if x.from != nil {
+		x.from.End()
 		x.attempt.Close(x.conn)
 	}
 }
 
 // broke counts a panic and says where it was.
-func (g *Gateway) broke(x *exchange, p any, stack []byte) {
+func (g *Gateway) broke(request string, p any, stack []byte) {
 	g.panics.Inc()
-	g.log.Error("panic while serving a request", "request", x.id, "panic", fmt.Sprint(p), "stack", string(stack))
+	g.log.Error("panic while serving a request", "request", request, "panic", fmt.Sprint(p), "stack", string(stack))
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +18,7 @@ import (
 	"github.com/breakwater-gateway/breakwater/gateway/admit"
 	"github.com/breakwater-gateway/breakwater/gateway/config"
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
-	"github.com/breakwater-gateway/breakwater/gateway/wire"
+	"github.com/breakwater-gateway/breakwater/gateway/inbound"
 	"github.com/breakwater-gateway/breakwater/plugins"
 	"github.com/valyala/fasthttp"
 )
@@ -37,6 +36,7 @@ type Options struct {
 // A Gateway serves one configuration after another, until it is told to stop.
 type Gateway struct {
 	options Options
+	inbound inbound.Options
 	log     *slog.Logger
 	started *config.Config // what the listeners were made from
 
@@ -113,6 +113,8 @@ func assemble(o Options) (*Gateway, error) {
 	if g.started, err = g.loadConfig(); err != nil {
 		return nil, err
 	}
+	l := &g.started.Listen
+	g.inbound = inbound.Options{MaxHead: int(l.Limits.Head), HeadTimeout: l.Timeouts.Head, IdleTimeout: l.Timeouts.Idle}
 	g.limits = admit.NewRegistry(time.Now(), g.clientBlocked)
 	g.panics = g.meters.set.NewCounter("breakwater_panics_total")
 	g.unaccepted = g.meters.set.NewCounter("breakwater_accept_failures_total")
@@ -187,6 +189,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 // drain ends the serving of clients: requests under way have their time, and are cut off after it.
 func (g *Gateway) drain(server *fasthttp.Server, clients *conn.Listener) error {
 	g.draining.Store(true)
+	clients.Drain()
 	length := g.snapshot.Load().config.Listen.Drain
 	g.log.Info("draining", "limit", length.String())
 	limit, cancel := context.WithTimeout(context.Background(), length)
@@ -234,45 +237,18 @@ func (g *Gateway) Close() {
 	g.watcher.Close()
 }
 
-// server is fasthttp as the base of the data plane: it accepts, reads heads, frames requests and shuts down. What it would
-// write is dropped, see package conn.
+// server is fasthttp as the base of the data plane: it accepts, shakes hands, lends a worker to each connection, and shuts down.
+// What is said on a connection is ours, see converse.
 func (g *Gateway) server() *fasthttp.Server {
-	l := &g.started.Listen
-	return &fasthttp.Server{
-		Handler:        g.serve,
-		ExpectHandler:  g.expect,
-		ErrorHandler:   g.unread,
-		HeaderReceived: asSoonAsPossible,
-
-		ReadBufferSize:  int(l.Limits.Head),
-		WriteBufferSize: 512, // for what is dropped
-		ReadTimeout:     l.Timeouts.Head,
-		IdleTimeout:     l.Timeouts.Idle,
-		Concurrency:     math.MaxInt32, // connections are limited where they are accepted
-
-		StreamRequestBody:             true,
-		DisablePreParseMultipartForm:  true,
-		DisableHeaderNamesNormalizing: true,
-		NoDefaultServerHeader:         true,
-		NoDefaultContentType:          true,
-		NoDefaultDate:                 true,
-		SecureErrorLogMessage:         true,
-		LazyRequestTime:               true,
-		Logger:                        quiet{},
+	s := &fasthttp.Server{
+		ReadTimeout: g.inbound.HeadTimeout, // for the TLS handshake
+		Concurrency: math.MaxInt32,         // connections are limited where they are accepted
+		Handler:     func(*fasthttp.RequestCtx) { panic("BUG: a connection that is not ours") },
+		Logger:      quiet{},
 	}
-}
-
-// asSoonAsPossible has the handler called once the first byte of a content is here: fasthttp would wait for up to 8 KiB. A
-// client that waits to be told to go on sends no byte, and fasthttp knows it only by the name Expect as it is written here.
-func asSoonAsPossible(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if h.ContentLength() > 0 || h.ContentLength() == -1 {
-		for line := range bytes.Lines(h.RawHeaders()) {
-			if name, value, ok := bytes.Cut(line, []byte(":")); ok && wire.EqualFold(name, wire.Expect.String()) {
-				h.SetBytesV(wire.Expect.String(), bytes.TrimSpace(value))
-			}
-		}
-	}
-	return fasthttp.RequestConfig{MaxRequestBodySize: 1}
+	s.NextProto("", g.converse)
+	s.NextProto("http/1.1", g.converse)
+	return s
 }
 
 // notAccepted says that a connection could not be accepted, which is tried again.

@@ -37,6 +37,9 @@ func (x *exchange) inject() bool {
 		fields = append(fields, *f)
 	}
 	d.sections[engine.RequestFields] = x.tellOrigin(fields)
+	if x.in.Hops.Upgrade() && len(x.route.upgrades) > 0 {
+		x.askUpgrade()
+	}
 	in := x.route.inject
 	if in == nil {
 		return true

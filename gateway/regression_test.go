@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/inbound"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
-	"github.com/valyala/fasthttp"
 )
 
 // prepare makes a gateway that does not run yet. The text is its whole configuration; %s in it is the upstream's address.
@@ -169,13 +169,27 @@ func TestReadingAheadLeavesTheArenaAlone(t *testing.T) {
 	c.reset()
 	d.reset()
 	uri := d.keep([]byte("/v23.0/1234567890"))
-	c.framing, c.stream, c.header = wire.Chunked, strings.NewReader(strings.Repeat("X", 40)), new(fasthttp.RequestHeader)
+	c.x = &exchange{from: sent(t, strings.Repeat("X", 40))}
+	c.x.from.Begin(wire.Length, 40)
+	c.framing, c.length = wire.Length, 40
 	if _, _, err := c.fetch(15); err != nil {
 		t.Fatal(err)
 	}
 	if string(uri) != "/v23.0/1234567890" {
 		t.Errorf("the URI of the request became %q", uri)
 	}
+}
+
+// sent is a connection on which a client has sent so much.
+func sent(t *testing.T, bytes string) *inbound.Conn {
+	ln := &conn.Listener{Listener: newListener(t)}
+	dialTo(t, ln.Addr().String()).send(bytes)
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return inbound.New(conn.Of(c), &inbound.Options{MaxHead: 4096})
 }
 
 func TestResponseReadAheadLeavesTheArenaAlone(t *testing.T) {
@@ -189,16 +203,6 @@ func TestResponseReadAheadLeavesTheArenaAlone(t *testing.T) {
 	c.ahead = append(c.ahead, "content of the upstream"...) // as fetch does
 	if string(value) != "value of a field" {
 		t.Errorf("a field's value became %q", value)
-	}
-}
-
-func TestExpectIsKnownInAnyCase(t *testing.T) {
-	r := prepare(t, serveUpstream(t, echoHead), plainSite).serving()
-	c := r.dial()
-	c.SetDeadline(time.Now().Add(3 * time.Second)) //nolint:errcheck
-	c.send("PUT / HTTP/1.1\r\nHost: h\r\nexpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
-	if head := c.head(); status(head) != "100 Continue" {
-		t.Errorf("head %q, want 100 Continue", head)
 	}
 }
 

@@ -32,6 +32,13 @@ func (x *exchange) appendRequestHead() {
 	case x.request.framing == wire.Length:
 		b = appendLength(b, x.request.length)
 	}
+	if x.sending.Waits {
+		b = append(b, "Expect: 100-continue\r\n"...)
+	}
+	if len(x.upgrade) > 0 {
+		b = wire.AppendField(b, wire.Upgrade.String(), x.upgrade)
+		b = append(b, connectionUpgrade...)
+	}
 	b = append(b, "Via: 1."...)
 	b = strconv.AppendInt(b, int64(x.in.Minor), 10)
 	b = append(b, " "+via+"\r\n"...)
@@ -47,8 +54,14 @@ func appendLength(b []byte, n int64) []byte {
 
 // Interim forwards a response that comes before the final one. It implements [upstream.Interims].
 func (x *exchange) Interim(head *wire.ResponseHead) error {
-	if x.in.Minor == 0 || head.Status == fasthttp.StatusContinue {
-		return nil // an HTTP/1.0 client cannot take one (9110 15.2); our clients have had their 100
+	if x.in.Minor == 0 {
+		return nil // an HTTP/1.0 client cannot take one (9110 15.2)
+	}
+	if head.Status == fasthttp.StatusContinue {
+		if x.in.Continues && x.continued {
+			return nil // it has had its 100, or did not wait for one
+		}
+		x.continued = true
 	}
 	var hops wire.Hops
 	hops.ReadHops(head.Fields)
@@ -59,7 +72,7 @@ func (x *exchange) Interim(head *wire.ResponseHead) error {
 		}
 	}
 	x.out = append(b, "\r\n"...)
-	err := x.conn.Send(x.out)
+	_, err := x.conn.Write(x.out)
 	x.out = x.out[:0]
 	return err
 }
@@ -137,7 +150,7 @@ func (x *exchange) appendLastFields(b []byte) []byte {
 	case x.closing, x.g.draining.Load():
 		x.closing = true
 		b = append(b, "Connection: close\r\n"...)
-		x.ctx.SetConnectionClose()
+		x.from.End()
 	case x.in.Minor == 0:
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
@@ -152,6 +165,9 @@ func (x *exchange) send() {
 		reason = x.attempt.Head.Reason
 	} else {
 		reason = stringToBytes(fasthttp.StatusMessage(d.status))
+	}
+	if x.in.Continues && !x.continued {
+		x.closing = true // the client may send its content all the same, or not
 	}
 	if x.in.Framing != wire.NoBody && !x.closing && r.attempt != nil && x.attempt.Done() && !x.attempt.BodySent(x.conn) {
 		x.closing = true // an early answer: the rest of the request's content will not be read
@@ -203,7 +219,7 @@ func (x *exchange) trailers() []wire.Field {
 
 // flush sends what has gathered. A client that cannot be written to has left.
 func (x *exchange) flush() bool {
-	err := x.conn.Send(x.out)
+	_, err := x.conn.Write(x.out)
 	x.out = x.out[:0]
 	if err != nil {
 		x.answer.err = err
@@ -228,7 +244,7 @@ func (x *exchange) brokeOff(err error) {
 // cutOff ends the client's connection in the middle of whatever was being sent.
 func (x *exchange) cutOff() {
 	x.cut, x.closing = true, true
-	x.ctx.SetConnectionClose()
+	x.from.End()
 	if x.untilEnd {
 		x.conn.Abort() // FIN would be the end of a whole content
 	}
@@ -251,5 +267,3 @@ func (g *Gateway) dateOf(t time.Time) *dated {
 	g.dated.Store(d)
 	return d
 }
-
-var _ upstream.Interims = (*exchange)(nil)

@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"bytes"
+	"net"
 	"runtime/debug"
 	"time"
 
 	"github.com/breakwater-gateway/breakwater/flags"
 	"github.com/breakwater-gateway/breakwater/gateway/admit"
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/inbound"
 	"github.com/breakwater-gateway/breakwater/gateway/route"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
@@ -15,83 +18,90 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// serve is a request's whole way. When it returns, the last byte of the response is out and nothing of the exchange is
-// left running.
-func (g *Gateway) serve(ctx *fasthttp.RequestCtx) {
-	x := g.begin(ctx)
+// converse serves one client's connection: its requests, one after another. It is what fasthttp's worker calls.
+func (g *Gateway) converse(c net.Conn) error {
+	from := inbound.New(conn.Of(c), &g.inbound)
+	defer from.Free()
+	defer g.survive()
+	for now := time.Now(); ; {
+		head, err := from.Next(now)
+		if err != nil {
+			g.unread(from, err)
+			break
+		}
+		if now = g.serve(from, head); from.Ended() || !from.Skip() {
+			break
+		}
+	}
+	return nil
+}
+
+// serve is a request's whole way. When it returns, the last byte of the response is out and nothing of the exchange is left
+// running. It tells when that was.
+func (g *Gateway) serve(from *inbound.Conn, head []byte) (ended time.Time) {
+	x := g.begin(from)
 	if x == nil {
 		return
 	}
-	defer g.finish(x) // recovers, then accounts exactly once
-	if !x.continued && !x.open() {
-		return
+	defer g.finish(x, &ended) // recovers, then accounts exactly once
+	if !x.check(head) || !x.match() || !x.admit() || !x.gates() {
+		return // answered, as below
 	}
-	x.request.begin(ctx, &x.in, x.route.bodyLimit)
-	x.request.key = x.snap.credential
-	x.conn.SetReadIdle(x.route.bodyIdle)
+	x.take()
 	if !x.inject() || !x.runRequestSteps() || !x.forward() {
-		return // answered
+		return
 	}
 	x.runResponseSteps() // may rewrite the head
-	x.send()             // judges before the last byte, and returns when that is out
+	if x.switched() {
+		x.tunnel()
+		return
+	}
+	x.send() // judges before the last byte, and returns when that is out
+	return
 }
 
-// expect takes a request whose client waits to be told to go on before it sends the content. Whoever is refused is refused
-// now; the others' exchange goes on in serve.
-func (g *Gateway) expect(ctx *fasthttp.RequestCtx) int {
-	x := g.begin(ctx)
-	if x == nil {
-		return fasthttp.StatusExpectationFailed
+// take makes the request's content ready to be read.
+func (x *exchange) take() {
+	x.request.begin(x)
+	x.conn.SetReadIdle(x.route.bodyIdle)
+	if x.route.halfClosed {
+		x.conn.KeepHalfClosed(true)
 	}
-	defer func() {
-		if p := recover(); p != nil || !x.continued {
-			g.conclude(x, p)
-		}
-	}()
-	if !x.open() {
-		return fasthttp.StatusExpectationFailed // ends the connection; the client has been answered
-	}
-	if x.conn.Send([]byte("HTTP/1.1 100 Continue\r\n\r\n")) != nil {
-		x.leave()
-		return fasthttp.StatusExpectationFailed
-	}
-	x.continued = true
-	x.conn.Pending = x
-	return fasthttp.StatusContinue
-}
-
-// open does all that needs only the request's head, and no upstream: it checks, matches, and admits.
-func (x *exchange) open() bool {
-	return x.check() && x.match() && x.admit() && x.gates()
 }
 
 // finish ends the exchange, whatever has become of it. It must be deferred itself: only so can it recover.
-func (g *Gateway) finish(x *exchange) { g.conclude(x, recover()) }
+func (g *Gateway) finish(x *exchange, ended *time.Time) {
+	p := recover()
+	g.conclude(x, p, ended)
+}
 
 // conclude ends the exchange, which has panicked with p unless that is nil.
-func (g *Gateway) conclude(x *exchange, p any) {
+func (g *Gateway) conclude(x *exchange, p any, ended *time.Time) {
 	defer g.abandon(x)
 	if p != nil {
-		g.broke(x, p, debug.Stack())
+		g.broke(x.id, p, debug.Stack())
 		x.panicked()
 	}
 	x.settle()
 	x.attempt.Close(x.conn)
 	if p := x.attempt.Panicked(); p != nil {
-		g.broke(x, p.Value, p.Stack)
+		g.broke(x.id, p.Value, p.Stack)
 	}
 	if x.contentLeft() {
-		x.ctx.SetConnectionClose()
+		x.from.End()
 		x.conn.Linger() // so that unread content does not take the response with it
 	}
 	x.conn.SetLimit(time.Time{})
 	x.conn.SetReadIdle(0)
-	x.account()
+	if x.route != nil && x.route.halfClosed {
+		x.conn.KeepHalfClosed(false)
+	}
+	*ended = x.account()
 	x.release()
 }
 
-// contentLeft reports whether the connection holds content that nobody will read, beyond a little that fasthttp reads for
-// the connection's sake. No attempt is sending the content meanwhile.
+// contentLeft reports whether the connection holds content that nobody will read, beyond a little that is skipped for the
+// connection's sake. No attempt is sending the content meanwhile.
 func (x *exchange) contentLeft() bool {
 	const little = 64 << 10
 	switch {
@@ -106,10 +116,9 @@ func (x *exchange) contentLeft() bool {
 }
 
 // check reads the request as the client sent it.
-func (x *exchange) check() bool {
-	h := &x.ctx.Request.Header
+func (x *exchange) check(head []byte) bool {
 	x.forget()
-	err := x.in.Check(h.Method(), h.RequestURI(), h.Protocol(), h.RawHeaders())
+	err := x.in.Parse(head)
 	x.identify()
 	if err != nil {
 		x.closing = true // what follows on the connection may be anything
@@ -117,8 +126,9 @@ func (x *exchange) check() bool {
 		x.refuse(&problemMalformed, err.Status, err.Error())
 		return false
 	}
+	x.from.Begin(x.in.Framing, x.in.Length)
 	x.believeProxies()
-	x.closing = x.in.Hops.Close || x.in.Minor == 0 && !x.in.Hops.Keep || h.ConnectionClose()
+	x.closing = x.in.Hops.Close || x.in.Minor == 0 && !x.in.Hops.Keep
 	return true
 }
 
@@ -260,13 +270,14 @@ func (x *exchange) runRequestSteps() bool {
 // forward sends the request and reads the head of the response.
 func (x *exchange) forward() bool {
 	d := &x.draft
-	x.sending = upstream.Request{Method: d.method, BodyIdle: x.route.bodyIdle, Limit: x.limit, Repeatable: idempotent(d.method)}
+	x.sending = upstream.Request{Method: d.method, BodyIdle: x.route.bodyIdle, Limit: x.limit, Repeatable: idempotent(d.method), Upgrade: x.upgrade}
 	if d.trailersRead[engine.Request] {
 		x.request.trailers = d.sections[engine.RequestTrailers] // as steps have left them
 	}
 	if !x.request.none() || len(x.request.trailers) > 0 {
 		x.sending.Body = &x.request
 		x.sending.Chunks = x.request.framing != wire.Length || len(x.request.trailers) > 0
+		x.sending.Waits = x.expects()
 	}
 	x.appendRequestHead()
 	x.sending.Head = x.headOut

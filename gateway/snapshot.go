@@ -83,6 +83,9 @@ type boundRoute struct {
 	bodyIdle     time.Duration
 	total        time.Duration // of the whole exchange; 0: no limit
 	meters       *routeMeters
+	upgrades     []string // protocols that a connection may change to
+	continues    bool     // the gateway itself asks for content that waits
+	halfClosed   bool     // a client that has sent FIN waits all the same
 }
 
 // A pool is an upstream that snapshots share for as long as its configuration stays what it is.
@@ -133,6 +136,7 @@ func (g *Gateway) bind(ctx context.Context, c *config.Config) (_ *snapshot, err 
 			name: r.Name, config: r, upstreamName: r.To.Name, authority: r.To.URL.Authority(), inject: r.Inject,
 			forwarding: forwardingOf(&r.To.Forwarded),
 			bodyLimit:  int64(r.Limits.Body), bodyIdle: r.Limits.IdleBody, total: r.Limits.Total, meters: g.meters.route(r.Name),
+			upgrades: r.Upgrade, continues: r.Continue == "gateway", halfClosed: r.HalfClosed == "waiting",
 		}
 		if p := pools[r.To]; p != nil {
 			b.upstream = p.upstream
@@ -279,7 +283,7 @@ func (g *Gateway) must(err error) {
 func (g *Gateway) pool(u *config.Upstream) (*pool, error) {
 	o := upstream.Options{
 		Name: u.Name, Address: u.URL.Address(),
-		ConnectTimeout: u.Timeouts.Connect, HeadTimeout: u.Timeouts.ResponseHead, IdleBodyTimeout: u.Timeouts.IdleBody,
+		ConnectTimeout: u.Timeouts.Connect, HeadTimeout: u.Timeouts.ResponseHead, ContinueTimeout: u.Timeouts.Continue, IdleBodyTimeout: u.Timeouts.IdleBody,
 		IdleTimeout: u.Timeouts.IdleConnection, MaxConnections: u.Limits.Connections, MaxIdle: u.Limits.IdleConnections,
 		MaxHead: int(u.Limits.Head),
 	}

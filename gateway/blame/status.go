@@ -19,6 +19,8 @@ import "github.com/breakwater-gateway/breakwater/sdk/abi"
 // Even then the fault is undecided: a status alone does not show that an upstream is right.
 func ByStatus(status int) abi.Verdict {
 	switch status {
+	case 101:
+		return abi.Verdict{Class: abi.OK, Fault: abi.FaultNobody}
 	case 400, 405, 406, 413, 415, 422:
 		return abi.Verdict{Class: abi.InvalidRequest, Counts: true}
 	case 404, 410:
@@ -46,7 +48,7 @@ func ByStatus(status int) abi.Verdict {
 	}
 	switch status / 100 {
 	case 1:
-		return abi.Verdict{} // an interim response is nothing to judge
+		return abi.Verdict{} // another interim response is nothing to judge
 	case 2, 3:
 		return abi.Verdict{Class: abi.OK, Fault: abi.FaultNobody}
 	case 4:

@@ -118,7 +118,7 @@ type ListenTimeouts struct {
 type ListenLimits struct {
 	Element
 
-	// Head is the size of the largest request head. Every connected client takes as much memory.
+	// Head is the size of the largest request head.
 	Head Size `yaml:"head" default:"16KiB" min:"4KiB" max:"1MiB"`
 	// Connections is how many clients may be connected at a time. 0 is no limit.
 	Connections int `yaml:"connections" default:"0" min:"0" max:"10000000"`

@@ -44,6 +44,9 @@ type UpstreamTimeouts struct {
 	Connect time.Duration `yaml:"connect" default:"2s" max:"1h"`
 	// ResponseHead is how long the response's head may take, once the request was sent.
 	ResponseHead time.Duration `yaml:"response_head" default:"30s" max:"24h"`
+	// Continue is how long the upstream may take to say whether it wants the body of a request with Expect: 100-continue. After
+	// it the client is told to go on.
+	Continue time.Duration `yaml:"continue" default:"1s" max:"1h"`
 	// IdleBody is how long a body may pause, in either direction.
 	IdleBody time.Duration `yaml:"idle_body" default:"60s" max:"24h"`
 	// IdleConnection is how long an unused connection is kept.
@@ -112,6 +115,14 @@ type Route struct {
 	Steps []*Step `yaml:"steps"`
 	// Limits of requests to this route.
 	Limits RouteLimits `yaml:"limits"`
+	// Upgrade are the protocols to which a connection may change when the upstream agrees, such as websocket. Left out, none.
+	Upgrade []string `yaml:"upgrade"`
+	// Continue is who tells a client that sent Expect: 100-continue to go on: upstream passes the request's head on and waits for
+	// the upstream's word; gateway asks for the body at once, when the client has been admitted.
+	Continue string `yaml:"continue" default:"upstream" oneof:"upstream gateway"`
+	// HalfClosed is what a client means that ends its side of the connection while it waits for a response: gone, and the
+	// request is given up, or waiting.
+	HalfClosed string `yaml:"half_closed" default:"gone" oneof:"gone waiting"`
 
 	// To is the upstream that is meant.
 	To *Upstream `yaml:"-"`

@@ -15,18 +15,16 @@ type Accepted struct {
 	stream net.Conn // the Socket, or TLS over it
 
 	mu      sync.Mutex
-	left    bool        // the client has sent FIN or RST
+	ended   bool        // the client has sent FIN
+	left    bool        // the client has sent RST, or FIN when that means the same
+	patient bool        // FIN does not mean that
 	waiter  Interrupter // broken into when the client leaves
 	linger  atomic.Bool
 	unwatch func()
 	from    *Listener
 	closed  sync.Once
 
-	heard  bool  // something has been read
-	failed error // why nothing more can be read
-
-	// Pending is the gateway's own: what one handler leaves for the next on this connection.
-	Pending any
+	resting bool // between two requests: it may be told to end, under mu
 }
 
 // A secure Accepted looks to fasthttp like a *tls.Conn.
@@ -63,28 +61,27 @@ func (a *Accepted) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		err = ErrEnd
 	}
-	a.heard = a.heard || n > 0
-	if err != nil {
-		a.failed = err
-	}
 	return n, err
 }
 
-// Heard reports whether the client has ever sent anything.
-func (a *Accepted) Heard() bool { return a.heard }
+// Write writes p to the client, whole or with an error.
+func (a *Accepted) Write(p []byte) (int, error) { return a.stream.Write(p) }
 
-// Failed returns the error that the last failed Read returned, nil while there was none. A parser that believes to have come
-// to the end of a message, and needed that Read, is wrong: fasthttp takes an end or a timeout behind the last chunk for the
-// end of the trailer section.
-func (a *Accepted) Failed() error { return a.failed }
+// Rest says that the client owes nothing: from now on [Listener.Drain] ends whatever waits for its next request. It returns
+// false if there is no need to wait, for the listener is draining already. Wake must follow.
+func (a *Accepted) Rest() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.resting = true
+	return !a.from.draining.Load()
+}
 
-// Write drops p: it is how fasthttp's loop writes, and the gateway has written already.
-func (a *Accepted) Write(p []byte) (int, error) { return len(p), nil }
-
-// Send writes p to the client, whole or with an error.
-func (a *Accepted) Send(p []byte) error {
-	_, err := a.stream.Write(p)
-	return err
+// Wake ends what Rest began. A request that has come in spite of Drain can be served.
+func (a *Accepted) Wake() {
+	a.mu.Lock()
+	a.resting = false
+	a.mu.Unlock()
+	a.Resume()
 }
 
 // An Interrupter is what waits for the sake of a client: a [Socket], or the making of one.
@@ -110,20 +107,30 @@ func (a *Accepted) Unwatch() {
 	a.mu.Unlock()
 }
 
-// Left reports whether the client is known to have left. A client that has only sent FIN counts as gone.
+// Left reports whether the client is known to have left. One that has only sent FIN counts as gone, see KeepHalfClosed.
 func (a *Accepted) Left() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.left
 }
 
-func (a *Accepted) peerLeft() {
+// peerEnded notes that the client has sent FIN; gone says that it takes nothing any more either.
+func (a *Accepted) peerEnded(gone bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.left = true
-	if a.waiter != nil {
+	a.ended = true
+	a.left = a.left || gone || !a.patient
+	if a.left && a.waiter != nil {
 		a.waiter.Interrupt()
 	}
+}
+
+// KeepHalfClosed says whether a client that has sent FIN is still one that waits for its response. Else it counts as gone.
+func (a *Accepted) KeepHalfClosed(keep bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.patient = keep
+	a.left = a.left || a.ended && !keep
 }
 
 // Linger makes Close wait a moment for the client to see the response: input that nobody read would turn the close into an
@@ -156,11 +163,19 @@ func (a *Accepted) Close() (err error) {
 	return err
 }
 
+// CloseWrite ends what the client is sent: close_notify over TLS, and FIN.
+func (a *Accepted) CloseWrite() error { return CloseWrite(a.stream, a.Socket) }
+
+// CloseWrite ends what is sent on stream, which is s or TLS over it.
+func CloseWrite(stream net.Conn, s *Socket) error {
+	if t, ok := stream.(*tls.Conn); ok {
+		t.CloseWrite() //nolint:errcheck // FIN follows
+	}
+	return s.CloseWrite()
+}
+
 // drain sends FIN and reads a bounded amount of what the client still sends.
 func (a *Accepted) drain() {
-	if a.Socket != a.stream {
-		a.stream.(*tls.Conn).CloseWrite() //nolint:errcheck // closed next
-	}
 	if a.CloseWrite() != nil {
 		return
 	}
@@ -214,9 +229,23 @@ func (l *Listener) Abort() <-chan struct{} {
 	l.none = none
 	for a := range l.open {
 		a.Abort()
-		a.peerLeft()
+		a.peerEnded(true)
 	}
 	return none
+}
+
+// Drain ends the connections that rest, and has those that are in use not rest any more.
+func (l *Listener) Drain() {
+	l.draining.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for a := range l.open {
+		a.mu.Lock()
+		if a.resting {
+			a.Interrupt()
+		}
+		a.mu.Unlock()
+	}
 }
 
 // A Listener accepts client connections.
@@ -229,6 +258,8 @@ type Listener struct {
 	Refused  func()             // called for each connection that is too many
 	Failed   func(error)        // called when accepting failed and is tried again
 	Unshaken func(error)        // called when a TLS handshake has failed
+
+	draining atomic.Bool
 
 	mu   sync.Mutex
 	open map[*Accepted]struct{}

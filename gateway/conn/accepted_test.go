@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestWriteIsDroppedAndSendIsNot(t *testing.T) {
+func TestWrite(t *testing.T) {
 	for _, name := range []string{"plain", "TLS"} {
 		t.Run(name, func(t *testing.T) {
 			var a *Accepted
@@ -20,11 +20,8 @@ func TestWriteIsDroppedAndSendIsNot(t *testing.T) {
 			} else {
 				a, c = pair(t)
 			}
-			if n, err := a.Write([]byte("from fasthttp")); n != 13 || err != nil {
+			if n, err := a.Write([]byte("from us")); n != 7 || err != nil {
 				t.Errorf("Write: %d, %v", n, err)
-			}
-			if err := a.Send([]byte("from us")); err != nil {
-				t.Error(err)
 			}
 			a.Close()
 			if b, err := io.ReadAll(c); string(b) != "from us" || err != nil {
@@ -34,11 +31,11 @@ func TestWriteIsDroppedAndSendIsNot(t *testing.T) {
 	}
 }
 
-func TestSendFailsAtAClientThatDoesNotRead(t *testing.T) {
+func TestWriteFailsAtAClientThatDoesNotRead(t *testing.T) {
 	l := listen(t, nil, nil)
 	l.Write = soon
 	a, _ := connect(t, l)
-	if err := a.Send(make([]byte, 64<<20)); err == nil {
+	if _, err := a.Write(make([]byte, 64<<20)); err == nil {
 		t.Error("64 MiB went to a client that read nothing")
 	}
 }
@@ -66,7 +63,7 @@ func TestLinger(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "there is input", func() bool { return !a.Clean() })
-			if err := a.Send([]byte("the answer")); err != nil {
+			if _, err := a.Write([]byte("the answer")); err != nil {
 				t.Fatal(err)
 			}
 			a.Linger()
@@ -117,7 +114,7 @@ func TestAbort(t *testing.T) {
 	})
 	t.Run("over TLS is a truncation", func(t *testing.T) {
 		a, c, _ := secured(t, nil)
-		if err := a.Send([]byte("half")); err != nil {
+		if _, err := a.Write([]byte("half")); err != nil {
 			t.Fatal(err)
 		}
 		b := make([]byte, 4)
@@ -190,23 +187,33 @@ func TestSecure(t *testing.T) {
 	})
 }
 
-func TestHeardAndFailed(t *testing.T) {
-	silent, _ := pair(t)
-	silent.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck
-	silent.Read(make([]byte, 1))            //nolint:errcheck
-	if silent.Heard() || silent.Failed() == nil {
-		t.Errorf("Heard() = %v, Failed() = %v after a timeout", silent.Heard(), silent.Failed())
+// TestDrain has one connection rest, and one not.
+func TestDrain(t *testing.T) {
+	l := listen(t, nil, nil)
+	resting, c := connect(t, l)
+	busy, c2 := connect(t, l)
+	if !resting.Rest() {
+		t.Fatal("nothing drains yet")
 	}
-	a, c := pair(t)
-	io.WriteString(c, "x")  //nolint:errcheck
-	a.Read(make([]byte, 1)) //nolint:errcheck
-	if !a.Heard() || a.Failed() != nil {
-		t.Errorf("Heard() = %v, Failed() = %v after a byte", a.Heard(), a.Failed())
+	ended := make(chan error)
+	go func() {
+		_, err := resting.Read(make([]byte, 1))
+		ended <- err
+	}()
+	l.Drain()
+	if err := <-ended; err != ErrInterrupted {
+		t.Errorf("what rests goes on: %v", err)
 	}
-	c.Close()
-	a.Read(make([]byte, 1)) //nolint:errcheck
-	if a.Failed() != ErrEnd {
-		t.Errorf("Failed() = %v at the end", a.Failed())
+	resting.Wake()
+	for a, c := range map[*Accepted]net.Conn{resting: c, busy: c2} {
+		io.WriteString(c, "x") //nolint:errcheck
+		if n, err := a.Read(make([]byte, 1)); n != 1 || err != nil {
+			t.Errorf("what came in spite of it: %d, %v", n, err)
+		}
+		if a.Rest() {
+			t.Error("there is time to rest")
+		}
+		a.Wake()
 	}
 }
 

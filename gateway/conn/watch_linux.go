@@ -77,7 +77,7 @@ func (w *Watcher) run() {
 			c := w.watched[e.Fd]
 			w.mu.Unlock()
 			if c.conn != nil && c.serial == e.Pad {
-				c.conn.peerLeft()
+				c.conn.peerEnded(e.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0)
 			}
 		}
 	}

@@ -30,10 +30,10 @@ const layers = `
 	plugins/native < plugins
 
 	gateway/wire < gateway/conn
-	gateway/conn < gateway/upstream
+	gateway/conn < gateway/upstream gateway/inbound
 	gateway/route < gateway/config
 	flags gateway/admit gateway/config < gateway/admin
-	gateway/upstream gateway/blame gateway/admin plugins < gateway
+	gateway/inbound gateway/upstream gateway/blame gateway/admin plugins < gateway
 	gateway < cmd/breakwater
 `
 

@@ -19,6 +19,12 @@ type Request struct {
 	Body   Body   // nil: no content
 	Chunks bool   // the content goes out in chunks; else the head has said its length
 
+	// Waits says that the head expects 100-continue (9110 10.1.1): the content stays where it is until the upstream agrees to take
+	// it, or has said nothing for ContinueTimeout.
+	Waits bool
+	// Upgrade is the value of the head's Upgrade field: the protocols that a 101 may agree to; nil if none.
+	Upgrade []byte
+
 	BodyIdle time.Duration // how long each read of the client's content may wait; 0: for ever
 	Limit    time.Time     // when the exchange must be over; zero: never
 	Try      time.Time     // when this attempt must have come to a response; zero: by Limit. See [Attempt.Accept]
@@ -42,6 +48,8 @@ type Body interface {
 // Interims takes the responses before the final one (9110 15.2).
 type Interims interface {
 	Interim(head *wire.ResponseHead) error
+	// Continue is called when an upstream does not say whether it takes the content that waits: it is sent all the same.
+	Continue() error
 }
 
 // maxInterims is how many 1xx responses one request may get.
@@ -68,6 +76,7 @@ type Attempt struct {
 	trailer []wire.Field
 	done    bool  // the response's last byte has been read
 	broken  error // why it never will be
+	kept    bool  // the content waited to be asked for, and was not
 	misused bool  // Transfer-Encoding and Content-Length in one response: the connection ends with it (9112 6.1)
 
 	lastAt time.Time // when the last of the content came; zero if that was with the head
@@ -136,11 +145,11 @@ func (a *Attempt) Accept(req *Request) {
 // request was taken, it may be any request.
 func (a *Attempt) stale(req *Request, err error) bool {
 	var e *Error
-	return a.l.reused && (!a.wrote || req.Repeatable && req.Body == nil && !a.l.heard) && errors.As(err, &e) && e.Kind == Cut
+	return a.l.reused && (!a.wrote || req.Repeatable && !a.body.started && !a.l.heard) && errors.As(err, &e) && e.Kind == Cut
 }
 
 func (a *Attempt) begin(l *link, req *Request) {
-	a.l, a.wrote, a.done, a.broken, a.misused, a.left = l, false, false, nil, false, 0
+	a.l, a.wrote, a.done, a.broken, a.kept, a.misused, a.left = l, false, false, nil, false, false, 0
 	a.lastAt = time.Time{}
 	a.body.reset()
 	a.trailer = a.trailer[:0]
@@ -159,28 +168,95 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 		return a.fail("request head", err)
 	}
 	s.SetIdle(0, a.u.IdleBodyTimeout)
-	if req.Body != nil {
+	a.kept = req.Body != nil && req.Waits
+	if a.kept && a.u.ContinueTimeout > 0 {
+		s.SetReadDeadline(now.Add(a.u.ContinueTimeout)) //nolint:errcheck // the read fails
+	} else if req.Body != nil && !a.kept {
 		a.body.start(a.l, req, client)
 	}
 	for range maxInterims {
 		if err := a.readHead(req); err != nil {
-			return a.fail("response head", err)
+			if !a.kept || a.u.ContinueTimeout <= 0 || !errors.Is(err, os.ErrDeadlineExceeded) || over(req.tryLimit()) {
+				return a.fail("response head", err)
+			}
+			if err := to.Continue(); err != nil {
+				return &Error{Upstream: a.u.name, Endpoint: a.e.address, Kind: ClientLeft, Sent: true, Doing: "100 Continue", Err: err}
+			}
+			a.sendKept(req, client)
+			continue
 		}
-		if a.Head.Status >= 200 {
+		switch {
+		case a.Head.Status >= 200, a.Head.Status == 101 && a.agreed(req):
 			a.HeadAt = time.Now()
 			a.l.socket.SetReadDeadline(time.Time{}) //nolint:errcheck // the read fails
 			a.l.socket.SetReadIdle(a.u.IdleBodyTimeout)
 			return nil
-		}
-		if a.Head.Status == 101 {
+		case a.Head.Status == 101:
 			return a.fail("response head", &malformed{errors.New("101 Switching Protocols, which was not asked for")})
 		}
 		if err := to.Interim(&a.Head); err != nil {
 			return &Error{Upstream: a.u.name, Endpoint: a.e.address, Kind: ClientLeft, Sent: true, Doing: "interim response", Err: err}
 		}
+		if a.kept && a.Head.Status == 100 {
+			a.sendKept(req, client)
+		}
 	}
 	return a.fail("response head", &malformed{fmt.Errorf("more than %d interim responses", maxInterims)})
 }
+
+// sendKept starts to send the content that has waited.
+func (a *Attempt) sendKept(req *Request, client *conn.Accepted) {
+	a.kept = false
+	a.l.socket.SetReadDeadline(after(time.Now(), a.u.HeadTimeout)) //nolint:errcheck // the read fails
+	a.body.start(a.l, req, client)
+}
+
+func over(limit time.Time) bool { return !limit.IsZero() && !time.Now().Before(limit) }
+
+// agreed reports whether a 101 changes to a protocol that was asked for (9110 7.8).
+func (a *Attempt) agreed(req *Request) bool {
+	if !a.hops.Upgrade() {
+		return false
+	}
+	chosen := 0
+	for i := range a.Head.Fields {
+		if f := &a.Head.Fields[i]; f.Known == wire.Upgrade {
+			for e := range wire.Elements(f.Value) {
+				if !wire.Lists(req.Upgrade, e) {
+					return false
+				}
+				chosen++
+			}
+		}
+	}
+	return chosen > 0
+}
+
+// Tunnel is the connection once the upstream has agreed to another protocol: what it reads comes after the 101. It holds
+// until Close.
+func (a *Attempt) Tunnel() *Tunnel { return &Tunnel{a.l} }
+
+// A Tunnel is a connection that no longer speaks HTTP.
+type Tunnel struct{ l *link }
+
+// Read implements io.Reader. It returns [conn.ErrEnd] or io.EOF at the end.
+func (t *Tunnel) Read(p []byte) (int, error) {
+	if l := t.l; l.r < l.w {
+		n := copy(p, l.buf[l.r:l.w])
+		l.r += n
+		return n, nil
+	}
+	return t.l.stream.Read(p)
+}
+
+// Write implements io.Writer.
+func (t *Tunnel) Write(p []byte) (int, error) { return t.l.stream.Write(p) }
+
+// CloseWrite says to the upstream that nothing more will come.
+func (t *Tunnel) CloseWrite() error { return conn.CloseWrite(t.l.stream, t.l.socket) }
+
+// Socket is what lies below TLS, for its deadlines.
+func (t *Tunnel) Socket() *conn.Socket { return t.l.socket }
 
 // after is the time d after now, or zero, which is never, if d is 0.
 func after(now time.Time, d time.Duration) time.Time {
@@ -377,6 +453,9 @@ func (a *Attempt) unchunk(b []byte) ([]byte, error) {
 // BodySent reports whether the request's content has left whole. It is false while it is being sent; for a response that
 // came early, the client's connection then holds content that nobody will read.
 func (a *Attempt) BodySent(client *conn.Accepted) bool {
+	if a.kept {
+		return false
+	}
 	patience := time.Duration(0)
 	if a.done {
 		patience = shortly
@@ -410,7 +489,7 @@ func (a *Attempt) close(client *conn.Accepted) (sent bool) {
 	if a.l == nil {
 		return true
 	}
-	if sent = a.BodySent(client); !sent {
+	if sent = a.BodySent(client); !sent && a.body.started {
 		a.body.stop(a.l, client)
 	}
 	a.body.slim()

@@ -234,6 +234,12 @@ func (i *interims) Interim(h *wire.ResponseHead) error {
 	return nil
 }
 
+// Continue notes itself as 0: it is ours, not the upstream's.
+func (i *interims) Continue() error {
+	*i = append(*i, 0)
+	return nil
+}
+
 // A result is what an attempt came to.
 type result struct {
 	status   int

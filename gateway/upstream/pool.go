@@ -21,6 +21,7 @@ type Options struct {
 
 	ConnectTimeout  time.Duration // for TCP and TLS together
 	HeadTimeout     time.Duration // from the request's last byte to the response head's
+	ContinueTimeout time.Duration // for which a content waits that the head has announced with Expect; 0: until HeadTimeout
 	IdleBodyTimeout time.Duration // between two reads of a content, and for each write
 	IdleTimeout     time.Duration // for which an unused connection is kept
 

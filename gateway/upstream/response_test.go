@@ -193,6 +193,7 @@ func TestResponseHeadLimit(t *testing.T) {
 type refusing struct{}
 
 func (refusing) Interim(*wire.ResponseHead) error { return errors.New("gone") }
+func (refusing) Continue() error                  { return errors.New("gone") }
 
 func TestInterims(t *testing.T) {
 	from, _ := client(t)

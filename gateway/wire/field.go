@@ -133,6 +133,16 @@ func AppendField[N, V string | []byte](dst []byte, name N, value V) []byte {
 	return append(dst, crlf...)
 }
 
+// Lists reports whether one of the elements of value is e, in any case.
+func Lists(value, e []byte) bool {
+	for one := range Elements(value) {
+		if EqualFold(one, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // maxListed is how many field names a Connection field may list. A message that lists more is refused, not half obeyed.
 const maxListed = 16
 

@@ -19,6 +19,19 @@ func HeadEnd(b []byte, from int) int {
 	return -1
 }
 
+// BareLF reports whether a line of b ends in LF alone. The first from bytes are known not to have one.
+func BareLF(b []byte, from int) bool {
+	for at := from; ; at++ {
+		i := bytes.IndexByte(b[at:], '\n')
+		if i < 0 {
+			return false
+		}
+		if at += i; at == 0 || b[at-1] != '\r' {
+			return true
+		}
+	}
+}
+
 // A ResponseHead is a status line and its fields: views of the bytes that it was parsed from.
 type ResponseHead struct {
 	Minor  int // of the version: HTTP/1.Minor
@@ -107,6 +120,25 @@ func (e *RequestError) Unwrap() error { return e.Err }
 func refuse(status int, text string) *RequestError { return &RequestError{status, errors.New(text)} }
 
 func bad(text string) *RequestError { return refuse(400, text) }
+
+// Parse makes h the request of b, one whole head as measured by [HeadEnd], and says what is wrong with it if it is not one that
+// can be forwarded.
+func (h *RequestHead) Parse(b []byte) *RequestError {
+	end := bytes.IndexByte(b, '\n')
+	if end < 1 || b[end-1] != '\r' {
+		h.Method, h.Target = nil, nil
+		return bad("request line: expected CRLF at its end")
+	}
+	method, rest, ok := bytes.Cut(b[:end-1], space)
+	target, version, spaced := bytes.Cut(rest, space)
+	if !ok || !spaced {
+		h.Method, h.Target = nil, nil
+		return bad("request line: expected a method, a target and a version with one space between")
+	}
+	return h.Check(method, target, version, b[end+1:])
+}
+
+var space = []byte{' '}
 
 // Check makes h the request of that method, target and version, whose field lines are the bytes raw, and says what is wrong
 // with it if it is not one that can be forwarded: every recipient after us must read what we have read.

@@ -1,0 +1,181 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
+	"github.com/breakwater-gateway/breakwater/gateway/wire"
+	"github.com/breakwater-gateway/breakwater/plugins/engine"
+	"github.com/valyala/fasthttp"
+)
+
+// A client may ask for another protocol on its connection, WebSocket mostly (9110 7.8). Where the route allows it, the upstream is
+// asked; if that agrees, the handshake ends like any other response, steps and verdict included, and from then on bytes
+// go both ways as they come, until both sides have ended or nothing has come for the time that a body may pause.
+
+const connectionUpgrade = "Connection: Upgrade\r\n"
+
+// askUpgrade finds which of the protocols that the client asks for the route allows. HTTP/1.0 knows no upgrade, and one with
+// content in its way is not offered.
+func (x *exchange) askUpgrade() {
+	if x.in.Minor == 0 || x.in.Framing != wire.NoBody {
+		return
+	}
+	d := &x.draft
+	start := len(d.arena)
+	for i := range x.in.Fields {
+		f := &x.in.Fields[i]
+		if f.Known != wire.Upgrade {
+			continue
+		}
+		for protocol := range wire.Elements(f.Value) {
+			if !x.allowsUpgrade(protocol) {
+				continue
+			}
+			if len(d.arena) > start {
+				d.arena = append(d.arena, ", "...)
+			}
+			d.arena = append(d.arena, protocol...)
+		}
+	}
+	if len(d.arena) > start {
+		x.upgrade = d.arena[start:len(d.arena):len(d.arena)]
+	}
+}
+
+func (x *exchange) allowsUpgrade(protocol []byte) bool {
+	for _, allowed := range x.route.upgrades {
+		if wire.EqualFold(protocol, allowed) {
+			return true
+		}
+	}
+	return false
+}
+
+// switched reports whether the upstream has agreed to another protocol.
+func (x *exchange) switched() bool { return x.attempt.Head.Status == fasthttp.StatusSwitchingProtocols }
+
+// tunnel ends the handshake and then passes on what either side says. It returns when both have ended.
+func (x *exchange) tunnel() {
+	x.settle()
+	x.appendSwitch()
+	x.answer.status, x.headSent = fasthttp.StatusSwitchingProtocols, true
+	x.closing = true
+	x.from.End()
+	if !x.flush() {
+		return
+	}
+	t := x.attempt.Tunnel()
+	x.conn.Unwatch() // from here on both sides are read
+	x.conn.SetLimit(time.Time{})
+	t.Socket().SetLimit(time.Time{})
+	x.from.Begin(wire.UntilClose, -1)
+	p := &pipes{idle: x.route.bodyIdle}
+	p.moved()
+	done := make(chan error, 1)
+	go func() { done <- p.pass(t, x.from, x.from.Accepted.Socket) }()
+	down := &toClient{to: x.conn}
+	err := p.pass(down, t, t.Socket())
+	if err != nil { // the other way is of no use any more
+		x.conn.Interrupt()
+		t.Socket().Interrupt()
+	}
+	other := <-done
+	x.sent = down.n
+	if err = errors.Join(err, other); err != nil {
+		x.answer.err = err
+		x.cutOff()
+		x.conn.Abort() // what was cut is seen to be
+	}
+}
+
+// appendSwitch makes the 101 for the client.
+func (x *exchange) appendSwitch() {
+	d, head := &x.draft, &x.attempt.Head
+	b := wire.AppendStatusLine(x.out[:0], head.Status, head.Reason)
+	for i := range d.sections[engine.ResponseFields] {
+		f := &d.sections[engine.ResponseFields][i]
+		if f.Known != wire.ContentLength && f.Known != wire.RequestID {
+			b = wire.AppendField(b, f.Name, f.Value)
+		}
+	}
+	for i := range head.Fields {
+		if f := &head.Fields[i]; f.Known == wire.Upgrade {
+			b = wire.AppendField(b, f.Name, f.Value)
+		}
+	}
+	b = append(b, connectionUpgrade...)
+	b = append(b, "Via: 1."...)
+	b = append(b, byte('0'+head.Minor))
+	b = append(b, " "+via+"\r\n"...)
+	b = wire.AppendField(b, wire.RequestID.String(), x.id)
+	x.out = append(b, "\r\n"...)
+}
+
+// pipes are the two ways of a tunnel. Neither ends for idleness while the other is in use.
+type pipes struct {
+	idle time.Duration // 0: for ever
+	last atomic.Int64  // when something came last, in Unix nanoseconds
+}
+
+func (p *pipes) moved() { p.last.Store(time.Now().UnixNano()) }
+
+// until is when the tunnel has been idle for too long.
+func (p *pipes) until() time.Time { return time.Unix(0, p.last.Load()).Add(p.idle) }
+
+// pass passes on what from says until it ends, and then says so. s is the socket that from reads.
+func (p *pipes) pass(to side, from io.Reader, s *conn.Socket) error {
+	buf := make([]byte, tunnelBuffer)
+	s.SetReadIdle(0)
+	for {
+		if p.idle > 0 {
+			s.SetReadDeadline(p.until()) //nolint:errcheck // the read fails
+		} else {
+			s.SetReadDeadline(time.Time{}) //nolint:errcheck
+		}
+		n, err := from.Read(buf)
+		if n > 0 {
+			p.moved()
+			if _, err := to.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == nil:
+		case err == io.EOF, err == conn.ErrEnd:
+			return to.CloseWrite()
+		case errors.Is(err, os.ErrDeadlineExceeded) && p.idle > 0 && time.Now().Before(p.until()):
+		default:
+			return err
+		}
+	}
+}
+
+const tunnelBuffer = 16 << 10
+
+// A side is a side of a tunnel that is written to.
+type side interface {
+	io.Writer
+	CloseWrite() error
+}
+
+// toClient writes to a client and counts what it is sent.
+type toClient struct {
+	to *conn.Accepted
+	n  int64
+}
+
+func (c *toClient) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (c *toClient) CloseWrite() error { return c.to.CloseWrite() }
+
+var _ side = (*upstream.Tunnel)(nil)
