@@ -57,7 +57,7 @@ func (p *partner) download(bytes int) (target string) {
 // What a response must show to a client beyond its content, by shape.
 var (
 	trailersOf = []string{"X-Sim-Checksum: 5f3a9c01", "X-Sim-Note: sent after the body"}
-	interimsOf = map[string][]int{"interim-103": {103}, "interim-many": {102, 103, 103, 199}}
+	interimsOf = map[string][]int{"interim-100": {100}, "interim-103": {103}, "interim-many": {102, 103, 103, 199}}
 )
 
 // A partner that changes its framing from one request to the next, in every way that HTTP knows and in those that it does not,
