@@ -203,7 +203,7 @@ func TestExpect(t *testing.T) {
 			},
 			func(t *testing.T, c *peer) {
 				c.send(waiting)
-				c.head() // so that the upstream has been asked
+				c.head()                           // so that the upstream has been asked
 				c.Conn.(*net.TCPConn).CloseWrite() //nolint:errcheck
 				c.over()
 			},

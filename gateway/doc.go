@@ -1,8 +1,9 @@
 // Package gateway is a request's way through Breakwater and the life around it.
 //
 // serve.go tells the way from top to bottom; each step of it is a method of [exchange], the pooled state of one request.
-// fasthttp reads: its listener, its worker pool, its parser and its shutdown are the base. We write: the handler, the error handler
-// and the Expect handler put the whole response on the connection as exact bytes, and return when the last one is out.
+// fasthttp is the base: it accepts, shakes hands, lends each connection a worker and shuts down. What is said on a connection is ours:
+// package inbound reads the requests out of it, one after another, and the response is written as exact bytes; a worker has
+// done with a request when the last one is out.
 //
 //	client → listener → route match → identity, admission → flag view pinned → injections → request steps
 //	       → secrets added → upstream → response steps, classification → attribution → accounting → client
@@ -13,7 +14,7 @@
 //	account.go   what it all meant  metrics.go, accesslog.go          admin.go    what operators see
 //	gateway.go   start, stop        snapshot.go  a Config, bound      reload.go   from one snapshot to the next
 //	forwarded.go where a request comes from                            options.go   what ends here
-//	tls.go       certificates, sessions
+//	tls.go       certificates, sessions         continue.go  Expect       tunnel.go   other protocols
 //
 // A request is pinned to one snapshot and one flag view from its beginning to its end.
 package gateway

@@ -66,7 +66,7 @@ func New(a *conn.Accepted, o *Options) *Conn {
 func (c *Conn) Free() {
 	c.Accepted = nil
 	if len(c.buf) > firstBuffer {
-		c.buf = make([]byte, firstBuffer)
+		return // another New makes a smaller one
 	}
 	conns.Put(c)
 }
@@ -123,6 +123,9 @@ func (c *Conn) begin(began time.Time) error {
 		first = c.o.HeadTimeout
 	}
 	if c.w == 0 {
+		if len(c.buf) > firstBuffer {
+			c.buf = make([]byte, firstBuffer)
+		}
 		c.SetReadDeadline(after(began, first)) //nolint:errcheck // the read fails
 		if !c.Rest() {
 			return ErrOver
