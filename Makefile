@@ -45,9 +45,10 @@ bench: build
 	bin/bench flip -assert
 	bin/bench body -assert
 
-# Load with random faults, for as long as SOAKTIME.
+# Load with random faults, for as long as SOAKTIME, after every fault at every byte.
 soak:
 	@.ci/need gcc gcc
+	CGO_ENABLED=1 FAULTS=all $(GO) test -race -run TestFault -v ./gateway/e2e
 	CGO_ENABLED=1 SOAKTIME=$(SOAKTIME) $(GO) test -race -run TestSoak -v -timeout 0 ./gateway/e2e
 
 # Every fuzz target, for FUZZTIME each.

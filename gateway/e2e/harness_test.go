@@ -257,17 +257,19 @@ func (g *gateway) readiness() (r readiness) {
 }
 
 // metric returns the sum of all samples whose name and labels begin with prefix.
-func (g *gateway) metric(prefix string) (sum float64) {
-	g.t.Helper()
-	status, text := callURL(g.t, "GET", g.admin+"/metrics", "")
+func (g *gateway) metric(prefix string) float64 { g.t.Helper(); return metric(g.t, g.admin, prefix) }
+
+func metric(t *testing.T, admin, prefix string) (sum float64) {
+	t.Helper()
+	status, text := callURL(t, "GET", admin+"/metrics", "")
 	if status != 200 {
-		g.t.Fatalf("/metrics: %d %s", status, text)
+		t.Fatalf("/metrics: %d %s", status, text)
 	}
 	for _, line := range strings.Split(string(text), "\n") {
 		if strings.HasPrefix(line, prefix) {
 			value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
 			if err != nil {
-				g.t.Fatalf("metric %q: %v", line, err)
+				t.Fatalf("metric %q: %v", line, err)
 			}
 			sum += value
 		}
