@@ -143,7 +143,7 @@ func TestFaultMatrix(t *testing.T) {
 				theirs = &tls.Config{Certificates: []tls.Certificate{pair}}
 			}
 			up := m.partner(theirs)
-			patient := startInside(t, over, matrixConfig(up, drop, "20s"))
+			patient := startInside(t, over, matrixConfig(up, drop, "75s"))
 			hasty := startInside(t, over, matrixConfig(up, drop, "250ms"))
 			m.run(patient, hasty, over)
 			patient.end()
@@ -164,7 +164,7 @@ func matrixConfig(up *partnerInside, plugin, timeout string) string {
 listen: {address: "127.0.0.1:0", timeouts: {head: TIME, idle: TIME, idle_body: TIME, write: TIME}}
 admin: {address: "127.0.0.1:0", example: true}
 upstreams:
-  - {name: partner, url: "http://PARTNER", timeouts: {connect: 20s, response_head: TIME, idle_body: TIME, idle_connection: 1s}}
+  - {name: partner, url: "http://PARTNER", timeouts: {connect: 75s, response_head: TIME, idle_body: TIME, idle_connection: 1s}}
 plugins: [{name: drop, path: DROP, limits: {time: 30s, instances: 64}}]
 routes:
   - {name: all, path: "/{rest...}", upstream: partner, steps: [{name: drop, plugin: drop, config: {parameters: [drop]}}]}
