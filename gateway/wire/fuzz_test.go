@@ -52,17 +52,7 @@ func TestRandomMessages(t *testing.T) {
 		"|0\r\n\r\n", "3|\r\nabc\r\n|0\r\n|\r\n", "|", "1;|\r\na\r\n0|\r\n|\r\n\r\n", "1\r\na|0\r\n|",
 	}
 	for range 20_000 {
-		var b []byte
-		for _, c := range []byte(starts[random.IntN(len(starts))]) {
-			if c != '|' {
-				b = append(b, c)
-				continue
-			}
-			for range random.IntN(4) {
-				b = append(b, byte(0x80+random.IntN(0x80)))
-			}
-		}
-		b = spell(b)
+		b := fill(random, starts)
 		checkRequestHead(t, b)
 		checkResponseHead(t, b, random.IntN(2) == 0)
 		checkChunkReader(t, b, random.Uint32())
@@ -70,6 +60,21 @@ func TestRandomMessages(t *testing.T) {
 			return
 		}
 	}
+}
+
+// fill puts random words in the place of each "|" of one of the texts.
+func fill(random *rand.Rand, texts []string) []byte {
+	var b []byte
+	for _, c := range []byte(texts[random.IntN(len(texts))]) {
+		if c != '|' {
+			b = append(b, c)
+			continue
+		}
+		for range random.IntN(4) {
+			b = append(b, byte(0x80+random.IntN(0x80)))
+		}
+	}
+	return spell(b)
 }
 
 func FuzzRequestHead(f *testing.F) {
