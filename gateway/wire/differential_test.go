@@ -13,7 +13,7 @@ import (
 // before us must not have seen another one. Where they differ is listed, each with its reason.
 
 func FuzzForwardedRequest(f *testing.F) {
-	for _, b := range slices.Concat(smuggled, parsed) {
+	for _, b := range slices.Concat(ambiguous, odd, parsed) {
 		f.Add([]byte(b), uint32(7))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, pieces uint32) { checkForwardedRequest(t, spell(b), pieces) })
@@ -32,7 +32,7 @@ func FuzzForwardedResponse(f *testing.F) {
 
 // The corpora as they are, and messages of random words around good ones: what a long fuzzing run would do first.
 func TestForwardedMessages(t *testing.T) {
-	for _, b := range slices.Concat(smuggled, parsed) {
+	for _, b := range slices.Concat(ambiguous, odd, parsed) {
 		checkForwardedRequest(t, []byte(b), 7)
 	}
 	for _, b := range answered {
@@ -54,6 +54,20 @@ func TestForwardedMessages(t *testing.T) {
 		checkForwardedResponse(t, fill(random, responses), random.Uint32(), random.IntN(2) == 0, random.IntN(2) == 0)
 		if t.Failed() {
 			return
+		}
+	}
+}
+
+// What is ambiguous is never forwarded, whatever the recipients that are compared here make of it.
+func TestAmbiguousRequestsAreRefused(t *testing.T) {
+	for _, b := range ambiguous {
+		if r, _, _, err := readRequest([]byte(b)); err == nil || err == errMore {
+			t.Errorf("%q is read as %+v, %v", b, r, err)
+		}
+	}
+	for _, b := range slices.Concat(odd, parsed) {
+		if _, _, _, err := readRequest([]byte(b)); err != nil {
+			t.Errorf("%q is refused: %v", b, err)
 		}
 	}
 }

@@ -176,6 +176,10 @@ func (h *RequestHead) readHost() *RequestError {
 	hosts := 0
 	for i := range h.Fields {
 		switch f := &h.Fields[i]; f.Known {
+		case Other:
+			if framesElsewhere(f.Name) {
+				return bad("a field that some take for Content-Length or Transfer-Encoding")
+			}
 		case Host:
 			hosts++
 			h.Host = f.Value
@@ -198,6 +202,18 @@ func (h *RequestHead) readHost() *RequestError {
 		return bad("Host: expected a host name or address, and an optional port")
 	}
 	return nil
+}
+
+// framesElsewhere reports whether a field that does not frame the message here does so where names of fields are made into names of
+// variables, as CGI does: Content_Length is HTTP_CONTENT_LENGTH there as well. No client means such a field.
+func framesElsewhere(name []byte) bool {
+	for _, n := range [...]Name{ContentLength, TransferEncoding} {
+		text := n.String()
+		if len(name) == len(text) && bytes.IndexByte(name, '_') >= 0 && EqualFold(bytes.ReplaceAll(name, []byte("_"), []byte("-")), []byte(text)) {
+			return true
+		}
+	}
+	return false
 }
 
 // readTarget tells the four forms of a request target apart (9112 3.2).
