@@ -160,12 +160,7 @@ func readRequest(b []byte) (r reading, h RequestHead, trailers []Field, err erro
 	if end < 0 {
 		return r, h, nil, errMore
 	}
-	line, fields, _ := bytes.Cut(b[:end], crlf)
-	parts := bytes.Split(line, []byte(" "))
-	if len(parts) != 3 {
-		return r, h, nil, errors.New("no request line")
-	}
-	if err := h.Check(parts[0], parts[1], parts[2], fields); err != nil {
+	if err := h.Parse(b[:end]); err != nil {
 		return r, h, nil, err
 	}
 	r = reading{start: string(h.Method) + " " + string(h.Target), host: string(h.Host), fields: fieldMap(h.Fields)}
