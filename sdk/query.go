@@ -8,7 +8,7 @@ import "bytes"
 // Query is the value, as it stands in the URI, of the first parameter of that name.
 func (r *Request) Query(name string) (raw []byte, ok bool) {
 	start, end := queryOf(r.uri)
-	for at := start; at <= end; {
+	for at := start; at >= 0 && at <= end; {
 		var pair []byte
 		pair, at = nextPair(r.uri[:end], at)
 		if isParameter(pair, name) {
