@@ -197,7 +197,7 @@ var streamRules = []rule{
 	{"9112-6.3-bulk-upload-chunked", must, "8 MiB in chunks of many sizes are passed on whole to the origin", up(chunkedPost, chunkedBulk)},
 
 	{
-		"9110-14.2-range", quality, "Range and If-Range of a request are passed on as they are",
+		"9110-13.1.5-if-range", quality, "Range and If-Range of a request are passed on as they are",
 		asked("Range: bytes=0-4, 10-,-5\r\nIf-Range: \"a\"\r\n", "Range: bytes=0-4, 10-,-5", `If-Range: "a"`),
 	},
 	{"9110-14.2-range-unit", quality, "a Range of a unit that nobody knows is passed on", asked("Range: pages=1-2\r\n", "Range: pages=1-2")},
