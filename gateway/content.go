@@ -92,7 +92,7 @@ func (c *requestContent) readTrailers() error {
 	}
 	c.trailers = fields[:0]
 	for _, f := range fields {
-		if wire.TrailerAllowed(&f) && !provesIdentity(f.Name) && !wire.EqualFold(f.Name, c.key) {
+		if wire.TrailerAllowed(&f) && !c.x.in.Hops.Drops(&f) && !provesIdentity(f.Name) && !wire.EqualFold(f.Name, c.key) {
 			c.trailers = append(c.trailers, f)
 		}
 	}

@@ -58,9 +58,6 @@ func (x *exchange) Interim(head *wire.ResponseHead) error {
 		return nil // an HTTP/1.0 client cannot take one (9110 15.2)
 	}
 	if head.Status == fasthttp.StatusContinue {
-		if x.in.Continues && x.continued {
-			return nil // it has had its 100, or did not wait for one
-		}
 		x.continued = true
 	}
 	var hops wire.Hops
@@ -169,7 +166,7 @@ func (x *exchange) send() {
 	if x.in.Continues && !x.continued {
 		x.closing = true // the client may send its content all the same, or not
 	}
-	if x.in.Framing != wire.NoBody && !x.closing && r.attempt != nil && x.attempt.Done() && !x.attempt.BodySent(x.conn) {
+	if x.in.Framing != wire.NoBody && !x.closing && r.attempt != nil && x.attempt.Arrived() && !x.attempt.BodySent(x.conn) {
 		x.closing = true // an early answer: the rest of the request's content will not be read
 	}
 	mode := x.appendResponseHead(reason)

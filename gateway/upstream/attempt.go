@@ -354,6 +354,11 @@ func (a *Attempt) Hops() *wire.Hops { return &a.hops }
 // Done reports whether the whole response has been read.
 func (a *Attempt) Done() bool { return a.done }
 
+// Arrived reports whether the whole response is known to have come, read or not.
+func (a *Attempt) Arrived() bool {
+	return a.done || a.Framing == wire.Length && int64(a.l.w-a.l.r) >= a.left
+}
+
 // Trailers are the fields behind a chunked content, once Done.
 func (a *Attempt) Trailers() []wire.Field { return a.trailer }
 
@@ -457,7 +462,7 @@ func (a *Attempt) BodySent(client *conn.Accepted) bool {
 		return false
 	}
 	patience := time.Duration(0)
-	if a.done {
+	if a.Arrived() {
 		patience = shortly
 	}
 	return !a.body.started || a.body.endsWithin(patience) && a.body.join(client)

@@ -105,7 +105,7 @@ type RequestHead struct {
 	URI       []byte // path and query of the target, byte for byte, an empty path as "/"; or "*"
 	Framing   Framing
 	Length    int64 // of the content; -1 unless Framing is Length
-	Continues bool  // it expects 100-continue
+	Continues bool  // it expects 100-continue before it sends content
 }
 
 // A RequestError is a request that is not taken, and the status code to say so with.
@@ -190,7 +190,7 @@ func (h *RequestHead) readHost() *RequestError {
 			if !EqualFold(f.Value, "100-continue") {
 				return refuse(417, "Expect: expected 100-continue")
 			}
-			h.Continues = true
+			h.Continues = h.Framing == Chunked || h.Length > 0 // without content there is nothing to wait for
 		}
 	}
 	switch {

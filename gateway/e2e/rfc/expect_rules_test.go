@@ -98,13 +98,13 @@ var expectRules = []rule{
 		o.close()
 		x.judge(all(informed(), bad), c.response("POST"))
 	}},
-	{"9110-15.2-two-100", must, "two times 100 are both interim", func(x *exchange) {
+	{"9110-15.2-two-100", must, "two times 100 are both passed on", func(x *exchange) {
 		c := x.client()
 		o, q := x.asksFirst(c, expecting)
 		o.send(continue100 + continue100) //nolint:errcheck // the client says it
 		x.told(c, 100)
 		x.takes(c, o, q, "hello")
-		x.judge(whole(200, "ok"), c.response("POST"))
+		x.judge(all(informed(100), whole(200, "ok")), c.response("POST"))
 		x.kept(c)
 	}},
 	{"9110-15.2-103-before-100", must, "a 103 before the 100 is passed on as such, in order", func(x *exchange) {
@@ -124,6 +124,14 @@ var expectRules = []rule{
 		x.takes(c, o, q, "")
 		x.judge(whole(200, "ok"), c.response("POST"))
 		x.kept(c)
+	}},
+	{"9110-15.2-100-not-waited-for", must, "a 100 is passed on to a client that has sent its content already", func(x *exchange) {
+		c := x.client()
+		o, q := x.asksFirst(c, expecting+"hello")
+		o.send(continue100) //nolint:errcheck // the client says it
+		x.told(c, 100)
+		x.takes(c, o, q, "")
+		x.judge(whole(200, "ok"), c.response("POST"))
 	}},
 	{"9110-10.1.1-unasked-content-next", must, "behind content that the client sends without waiting the next request is read", func(x *exchange) {
 		c := x.client()
