@@ -57,7 +57,7 @@ func (x *exchange) Interim(head *wire.ResponseHead) error {
 	if x.in.Minor == 0 {
 		return nil // an HTTP/1.0 client cannot take one (9110 15.2)
 	}
-	if head.Status == fasthttp.StatusContinue {
+	if head.Status == fasthttp.StatusContinue && !x.continued { // else the content may be under way, and its goroutine reads this
 		x.continued = true
 	}
 	var hops wire.Hops
