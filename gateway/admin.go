@@ -12,17 +12,18 @@ import (
 // adminServer is the operators' listener, which shows what runs.
 func (g *Gateway) adminServer() *fasthttp.Server {
 	return admin.NewServer(admin.Parts{
-		Version:  g.options.Version,
-		Log:      g.log,
-		Address:  g.Addr,
-		Config:   g.configInForce,
-		Loaded:   func() (at time.Time, refused error) { r := g.Reloaded(); return r.At, r.Err },
-		Flags:    g.flags,
-		Limits:   g.limits,
-		Plugins:  g.pluginsInForce,
-		Draining: g.draining.Load,
-		Metrics:  g.writeMetrics,
-		Reload:   g.Reload,
+		Version:   g.options.Version,
+		Log:       g.log,
+		Address:   g.Addr,
+		Config:    g.configInForce,
+		Loaded:    func() (at time.Time, refused error) { r := g.Reloaded(); return r.At, r.Err },
+		Flags:     g.flags,
+		Limits:    g.limits,
+		Plugins:   g.pluginsInForce,
+		Endpoints: g.endpointsInForce,
+		Draining:  g.draining.Load,
+		Metrics:   g.writeMetrics,
+		Reload:    g.Reload,
 	})
 }
 

@@ -31,6 +31,8 @@ func (x *exchange) fail(err error) {
 		x.refuse(&problemTimeout, fasthttp.StatusGatewayTimeout, "the upstream "+x.route.upstreamName+" did not respond in time")
 	case upstream.Busy:
 		x.refuseLater(&problemBusy, fasthttp.StatusServiceUnavailable, time.Second, "too many requests are under way to the upstream "+x.route.upstreamName)
+	case upstream.Unhealthy:
+		x.refuse(&problemUnhealthy, fasthttp.StatusServiceUnavailable, "no endpoint of the upstream "+x.route.upstreamName+" is fit to be asked")
 	case upstream.ClientLeft:
 		x.leave()
 	case upstream.ClientBody:

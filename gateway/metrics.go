@@ -169,6 +169,7 @@ func (g *Gateway) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "breakwater_upstream_reuses_total{upstream=%q} %d\n", name, st.Reuses)
 		fmt.Fprintf(w, "breakwater_upstream_retries_total{upstream=%q} %d\n", name, st.Retries)
 		fmt.Fprintf(w, "breakwater_upstream_stale_connections_total{upstream=%q} %d\n", name, st.Stale)
+		writeEndpoints(w, p.upstream)
 	}
 	s.writeCertificates(w)
 	for _, r := range s.routes {

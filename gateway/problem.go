@@ -42,6 +42,7 @@ var (
 	problemUpstream  = problem{"upstream-failed", "The upstream failed", abi.Verdict{}}
 	problemTimeout   = problem{"upstream-timeout", "The upstream did not respond in time", abi.Verdict{}}
 	problemBusy      = problem{"upstream-busy", "Too many requests to the upstream", abi.Verdict{}}
+	problemUnhealthy = problem{"upstream-unhealthy", "The upstream is not healthy", abi.Verdict{}}
 	problemBroken    = problem{"gateway-failed", "The gateway failed", broken}
 )
 

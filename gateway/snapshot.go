@@ -287,6 +287,7 @@ func (g *Gateway) pool(u *config.Upstream) (*pool, error) {
 		IdleTimeout: u.Timeouts.IdleConnection, MaxConnections: u.Limits.Connections, MaxIdle: u.Limits.IdleConnections,
 		MaxHead: int(u.Limits.Head),
 	}
+	endpointOptions(u, &o)
 	key := fmt.Sprintf("%+v", o)
 	if u.URL.TLS() {
 		var files string
@@ -296,6 +297,7 @@ func (g *Gateway) pool(u *config.Upstream) (*pool, error) {
 		}
 		key += files
 	}
+	o.Noticed = g.noticedEndpoint(u.Name)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := g.pools[key]

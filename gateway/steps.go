@@ -163,7 +163,7 @@ func (x *exchange) judge() {
 func verdictOf(e *upstream.Error) abi.Verdict {
 	v := abi.Verdict{Class: abi.UpstreamError, Fault: abi.FaultUpstream}
 	switch e.Kind {
-	case upstream.Connect:
+	case upstream.Connect, upstream.Unhealthy:
 		v.Class, v.Retryable = abi.Unavailable, true
 	case upstream.Busy:
 		v = abi.Verdict{Class: abi.Shed, Fault: abi.FaultGateway, Retryable: true}

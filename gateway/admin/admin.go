@@ -58,17 +58,18 @@ import (
 
 // Parts are what the listener shows. All must be there, unless it says otherwise.
 type Parts struct {
-	Version  string
-	Log      *slog.Logger                // nil: none
-	Address  func() net.Addr             // where clients are served
-	Config   func() *config.Config       // the one in force
-	Loaded   func() (time.Time, error)   // when a configuration was last read, and why it was refused
-	Flags    *flags.Book                 // nil: the configuration has no flags
-	Limits   *admit.Registry             //
-	Plugins  func() []Plugin             // those in force; nil: none
-	Draining func() bool                 //
-	Metrics  func(io.Writer)             // writes Prometheus' text format
-	Reload   func(context.Context) error // returns when the new configuration is in force
+	Version   string
+	Log       *slog.Logger                     // nil: none
+	Address   func() net.Addr                  // where clients are served
+	Config    func() *config.Config            // the one in force
+	Loaded    func() (time.Time, error)        // when a configuration was last read, and why it was refused
+	Flags     *flags.Book                      // nil: the configuration has no flags
+	Limits    *admit.Registry                  //
+	Plugins   func() []Plugin                  // those in force; nil: none
+	Endpoints func(upstream string) []Endpoint // those of this moment; nil: they are not shown
+	Draining  func() bool                      //
+	Metrics   func(io.Writer)                  // writes Prometheus' text format
+	Reload    func(context.Context) error      // returns when the new configuration is in force
 }
 
 // maxBody is the size of the largest request body.

@@ -243,8 +243,21 @@ type Config struct {
 
 // A ConfigUpstream is an upstream of the configuration.
 type ConfigUpstream struct {
-	Name string `json:"name"`
-	URL  string `json:"url"`
+	Name      string     `json:"name"`
+	URL       string     `json:"url"`
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+}
+
+// An Endpoint is one address of an upstream, as it is now.
+type Endpoint struct {
+	Address     string `json:"address"`
+	Weight      int    `json:"weight"`
+	Connections int    `json:"connections"`
+	Idle        int    `json:"idle"` // of the connections
+	Failures    uint64 `json:"failures"`
+	Healthy     bool   `json:"healthy"` // by its health checks
+	Ejected     bool   `json:"ejected"`
+	Ejections   uint64 `json:"ejections"`
 }
 
 // A ConfigPlugin is a plugin of the configuration.

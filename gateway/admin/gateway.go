@@ -68,7 +68,11 @@ func (c *call) summary() (any, error) {
 		Clients: len(c.clients()), Upstreams: []ConfigUpstream{}, Plugins: []ConfigPlugin{}, Routes: []ConfigRoute{}, Files: listed(f.Files()),
 	}
 	for _, u := range f.Upstreams {
-		s.Upstreams = append(s.Upstreams, ConfigUpstream{u.Name, u.URL.String()})
+		up := ConfigUpstream{Name: u.Name, URL: u.URL.String()}
+		if c.Endpoints != nil {
+			up.Endpoints = c.Endpoints(u.Name)
+		}
+		s.Upstreams = append(s.Upstreams, up)
 	}
 	for _, p := range f.Plugins {
 		g := ConfigPlugin{Name: p.Name, Path: p.Path, Interruption: p.Interruption}

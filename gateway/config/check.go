@@ -101,6 +101,7 @@ func (f *Flags) check(*decoder) {
 }
 
 func (u *Upstream) check(d *decoder) {
+	u.checkEndpoints(d.load)
 	if u.TLS != nil && u.URL.Scheme == "http" {
 		d.load.complain(u.Errorf("tls", "the upstream's url is plain http: expected https, or no tls"))
 	}

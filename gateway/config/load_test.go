@@ -300,14 +300,14 @@ func TestAnothersComplaintCarriesThePosition(t *testing.T) {
 	cause := errors.New("speaks abi 2, this gateway speaks 1")
 	step := c.Routes[0].Steps[0]
 	err := error(ErrorList{c.Errorf(step.Config.PosAt("/parameters/0"), step.Where(), "plugin %q: %w", step.Plugin, cause)})
-	want := `breakwater.yaml:72:24: routes[0] "media-url": steps[0] "drop": plugin "drop-query-param": speaks abi 2, this gateway speaks 1`
+	want := `breakwater.yaml:89:24: routes[0] "media-url": steps[0] "drop": plugin "drop-query-param": speaks abi 2, this gateway speaks 1`
 	if got := strings.TrimPrefix(err.Error(), dir+"/"); got != want {
 		t.Errorf("Error() = %s\nwant      %s", got, want)
 	}
 	if !errors.Is(err, cause) {
 		t.Error("errors.Is does not find what the other room said")
 	}
-	if one, ok := errors.AsType[*Error](err); !ok || one.Pos.Line != 72 {
+	if one, ok := errors.AsType[*Error](err); !ok || one.Pos.Line != 89 {
 		t.Errorf("errors.AsType = %v, %v", one, ok)
 	}
 	if list, ok := errors.AsType[ErrorList](err); !ok || len(list) != 1 {

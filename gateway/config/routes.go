@@ -8,8 +8,23 @@ type Upstream struct {
 
 	// Name is what routes and metrics call it.
 	Name string `yaml:"name,required" is:"name"`
-	// URL is its scheme, host and port.
+	// URL is its scheme, host and port: what the Host field and TLS say, and where to connect unless there are addresses.
 	URL Origin `yaml:"url,required"`
+	// Addresses are where to connect, if not to the url. Each is an endpoint with connections of its own, and as many
+	// idle_connections. A name that is no address is one endpoint, looked up for each new connection, unless there is dns.
+	Addresses []*Endpoint `yaml:"addresses"`
+	// Balance is which endpoint gets a request: each in turn, or of two taken at random that with fewer requests under way. Both
+	// by weight.
+	Balance string `yaml:"balance" default:"round_robin" oneof:"round_robin least_pending"`
+	// PanicThreshold is a percentage of the endpoints: when fewer than that are healthy and not ejected, all are used as if all
+	// were. With 0, requests are answered 503 when none is.
+	PanicThreshold int `yaml:"panic_threshold" default:"50" min:"0" max:"100"`
+	// DNS makes an endpoint of every address that a name has.
+	DNS *DNS `yaml:"dns"`
+	// Health checks the endpoints from time to time. Left out, they are not checked.
+	Health *Health `yaml:"health"`
+	// Outliers ejects endpoints whose requests fail. Left out, none is.
+	Outliers *Outliers `yaml:"outliers"`
 	// TLS is how an https upstream is spoken to and checked.
 	TLS *ClientTLS `yaml:"tls"`
 	// Timeouts of requests to the upstream.

@@ -168,6 +168,9 @@ func (u *Upstream) Budget() *Budget { return u.budget }
 // Endpoints returns u's endpoints of this moment.
 func (u *Upstream) Endpoints() []*Endpoint { return u.endpoints.Load().all }
 
+// Lookups returns how many lookups of names there have been, and how many of them found nothing.
+func (u *Upstream) Lookups() (made, failed uint64) { return u.lookups.Load(), u.lookupsFailed.Load() }
+
 // Panicking reports whether so few endpoints are available that all are used.
 func (u *Upstream) Panicking() bool { return u.endpoints.Load().panicking }
 

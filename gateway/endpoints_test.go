@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/breakwater-gateway/breakwater/gateway/admin"
+)
+
+// serveNamed answers every request with a name and a status, and gathers the heads' Host fields.
+func serveNamed(t *testing.T, name string, status *atomic.Int64) string {
+	return serveUpstream(t, func(c *peer) {
+		for {
+			head := c.head()
+			if head == "" {
+				return
+			}
+			if host := field(head, "Host"); host != "partner.example" {
+				t.Errorf("the upstream was asked for Host %q", host)
+			}
+			c.send(fmt.Sprintf("HTTP/1.1 %d Well\r\nContent-Length: %d\r\n\r\n%s", status.Load(), len(name), name))
+		}
+	})
+}
+
+// answeredBy makes n requests and returns who answered.
+func (r *running) answeredBy(n int) string {
+	r.t.Helper()
+	c := r.dial()
+	var who strings.Builder
+	for range n {
+		_, body := c.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		who.WriteString(body)
+	}
+	return who.String()
+}
+
+func (r *running) metric(name string, labels ...string) float64 {
+	r.t.Helper()
+	var b bytes.Buffer
+	r.writeMetrics(&b)
+	all, err := readMetrics(b.String())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, s := range all {
+		fits := s.name == name
+		for i := 0; i < len(labels); i += 2 {
+			fits = fits && s.labels[labels[i]] == labels[i+1]
+		}
+		if fits {
+			return s.value
+		}
+	}
+	r.t.Fatalf("there is no metric %s with %q", name, labels)
+	return 0
+}
+
+// TestEndpoints balances requests among two addresses, ejects one of them, and keeps it ejected over a reload.
+func TestEndpoints(t *testing.T) {
+	var a, b atomic.Int64
+	a.Store(200)
+	b.Store(200)
+	one, two := serveNamed(t, "a", &a), serveNamed(t, "b", &b)
+	rest := fmt.Sprintf(`    addresses: [{address: %q, weight: 2}, {address: %q}]
+    outliers: {consecutive: 3, base_ejection_time: 1h, statuses: [500]}
+`, one, two) + everything
+	r := start(t, "partner.example", rest)
+	if who := r.answeredBy(6); strings.Count(who, "a") != 4 || strings.Count(who, "b") != 2 {
+		t.Errorf("%q answered, want a two times in three", who)
+	}
+	b.Store(500)
+	r.answeredBy(9)
+	if who := r.answeredBy(6); who != "aaaaaa" {
+		t.Errorf("%q answered, while b is ejected", who)
+	}
+	r.configure("partner.example", strings.Replace(rest, "upstream: up}", "upstream: up, host: '*'}", 1))
+	if err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if who := r.answeredBy(6); who != "aaaaaa" {
+		t.Errorf("%q answered, when b was ejected before a reload", who)
+	}
+	for _, m := range []struct {
+		name, endpoint string
+		want           float64
+	}{
+		{"ejected", one, 0},
+		{"ejected", two, 1},
+		{"ejections_total", two, 1},
+		{"failures_total", two, 3},
+		{"failures_total", one, 0},
+		{"healthy", two, 1},
+		{"dials_total", one, 1},
+		{"connections", one, 1},
+	} {
+		if got := r.metric("breakwater_upstream_endpoint_"+m.name, "upstream", "up", "endpoint", m.endpoint); got != m.want {
+			t.Errorf("%s of %s is %v, want %v", m.name, m.endpoint, got, m.want)
+		}
+	}
+	got, err := http.Get("http://" + r.AdminAddr().String() + "/api/v1/config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	text, _ := io.ReadAll(got.Body)
+	var c admin.Config
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	want := []admin.Endpoint{
+		{Address: one, Weight: 2, Connections: 1, Idle: 1, Healthy: true},
+		{Address: two, Weight: 1, Connections: 1, Idle: 1, Healthy: true, Ejected: true, Ejections: 1, Failures: 3},
+	}
+	if e := c.Upstreams[0].Endpoints; len(e) != 2 || e[0] != want[0] || e[1] != want[1] {
+		t.Errorf("the admin API says %+v, want %+v", e, want)
+	}
+}
+
+func TestNoHealthyEndpoint(t *testing.T) {
+	var status atomic.Int64
+	status.Store(503)
+	address := serveNamed(t, "ill", &status)
+	r := start(t, "partner.example", fmt.Sprintf(`    addresses: [{address: %q}]
+    panic_threshold: 0
+    health: {path: /health, interval: 10ms}
+`, address)+everything)
+	eventually(t, "it is unhealthy", func() bool {
+		return r.metric("breakwater_upstream_endpoint_healthy", "endpoint", address) == 0
+	})
+	head, body := r.dial().ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if !strings.HasPrefix(head, "HTTP/1.1 503 ") || !strings.Contains(body, "upstream-unhealthy") {
+		t.Errorf("%s%s", head, body)
+	}
+	status.Store(200)
+	eventually(t, "it is used again", func() bool { return strings.HasPrefix(r.answeredBy(1), "ill") })
+	if n := r.metric("breakwater_upstream_endpoint_health_checks_total", "result", "failed"); n == 0 {
+		t.Error("no failed check was counted")
+	}
+}
