@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/breakwater-gateway/breakwater/gateway/admin"
+	"github.com/breakwater-gateway/breakwater/gateway/config"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 )
 
 // serveNamed answers every request with a name and a status, and gathers the heads' Host fields.
@@ -142,5 +148,50 @@ func TestNoHealthyEndpoint(t *testing.T) {
 	eventually(t, "it is used again", func() bool { return strings.HasPrefix(r.answeredBy(1), "ill") })
 	if n := r.metric("breakwater_upstream_endpoint_health_checks_total", "result", "failed"); n == 0 {
 		t.Error("no failed check was counted")
+	}
+}
+
+// TestEndpointOptions says every key of an upstream's endpoints, and what the upstream makes of it.
+func TestEndpointOptions(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "breakwater.yaml")
+	text := `
+listen: {address: "127.0.0.1:0"}
+admin: {example: true}
+upstreams:
+  - name: up
+    url: https://partner.example:8443
+    addresses: [{address: "10.0.0.1:1", weight: 3}, {address: "internal.example:2"}]
+    balance: least_pending
+    panic_threshold: 30
+    dns: {refresh: 10s, timeout: 1s, family: ipv6, server: "127.0.0.1:53"}
+    health: {path: /h, interval: 5s, timeout: 2s, healthy: 3, unhealthy: 4, expected_statuses: [200, "300-399"]}
+    outliers: {consecutive: 1, statuses: [500], base_ejection_time: 2s, max_ejection_time: 3s, jitter: 4s, interval: 6s, max_ejected_percent: 7, success_rate: {minimum_endpoints: 8, requests: 9, stdev_factor: 10}}
+` + everything
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got upstream.Options
+	endpointOptions(c.Upstreams[0], &got)
+	want := upstream.Options{
+		Addresses:      []upstream.Address{{Address: "10.0.0.1:1", Weight: 3}, {Address: "internal.example:2", Weight: 1}},
+		Balance:        upstream.LeastPending,
+		PanicThreshold: 30,
+		DNS:            upstream.DNS{Refresh: 10 * time.Second, Timeout: time.Second, Family: "ip6", Server: "127.0.0.1:53"},
+		Health: upstream.Health{
+			Path: "/h", Host: "partner.example:8443", Interval: 5 * time.Second, Timeout: 2 * time.Second, Healthy: 3, Unhealthy: 4,
+			Statuses: []upstream.Status{{From: 200, To: 200}, {From: 300, To: 399}},
+		},
+		Outliers: upstream.Outliers{
+			Consecutive: 1, Statuses: []upstream.Status{{From: 500, To: 500}}, Base: 2 * time.Second, Max: 3 * time.Second, Jitter: 4 * time.Second,
+			Interval: 6 * time.Second, MaxPercent: 7, SuccessRate: upstream.SuccessRate{Endpoints: 8, Requests: 9, Deviation: 10},
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\nwant %+v", got, want)
 	}
 }
