@@ -106,12 +106,16 @@ func TestForwardedHosts(t *testing.T) {
 		{"an address of IPv6 needs quotes", "[2001:db8::1]", `"[2001:db8::1]"`, "80"},
 		{"its last group is no port", "[2001:db8::1]:82", `"[2001:db8::1]:82"`, "82"},
 		{"a name of odd letters needs quotes", "a;for=b,c", `"a;for=b,c"`, "80"},
+		{"no host is not told", "", "", "80"},
 	}
 	up := servePartner(t, fine)
 	s := start(t, up.address, "    forwarded: {forwarded: replace, x_forwarded_host: replace, x_forwarded_port: replace}"+everything)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			want := []string{"X-Forwarded-Host: " + test.host, "X-Forwarded-Port: " + test.port, "Forwarded: for=127.0.0.1;host=" + test.forwarded + ";proto=http"}
+			if test.host == "" {
+				want = []string{"X-Forwarded-Port: 80", "Forwarded: for=127.0.0.1;proto=http"}
+			}
 			if got := told(t, s, up, test.host); !slices.Equal(got, want) {
 				t.Errorf("the upstream got\n%q, want\n%q", got, want)
 			}
