@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"crypto/tls"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,18 +14,24 @@ import (
 // A private world speaks TLS, with certificates of an authority of the test's own. Nil is a world without TLS.
 type private struct {
 	dir    string // ca.pem; api.pem and api.key; gateway.pem and gateway.key
+	ca     *testca.Authority
 	client *tls.Config
 }
 
 func newPrivate(t *testing.T) *private {
 	t.Helper()
 	ca := testca.New(t, "test")
-	p := &private{t.TempDir(), &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1", ClientSessionCache: tls.NewLRUClientSessionCache(0)}}
+	p := &private{t.TempDir(), ca, &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1", ClientSessionCache: tls.NewLRUClientSessionCache(0)}}
 	testca.Put(t, p.path("ca.pem"), ca.PEM())
-	for _, name := range []string{"api", "gateway"} {
-		ca.Issue(testca.Request{Names: []string{"127.0.0.1"}}).Write(t, p.dir, name)
-	}
+	p.issue(t, "api")
+	p.issue(t, "gateway")
 	return p
+}
+
+// issue writes a new certificate for one of the two.
+func (p *private) issue(t *testing.T, name string) {
+	t.Helper()
+	p.ca.Issue(testca.Request{Names: []string{"127.0.0.1"}}).Write(t, p.dir, name)
 }
 
 func (p *private) path(name string) string { return filepath.Join(p.dir, name) }
@@ -64,8 +71,13 @@ func (p *private) secure(t *testing.T, config string) string {
 func (p *private) dial(t *testing.T, address string) *peer {
 	t.Helper()
 	c := dial(t, address)
+	return newPeer(t, p.dress(c.Conn))
+}
+
+// dress puts a client's TLS over a connection, where there is TLS.
+func (p *private) dress(c net.Conn) net.Conn {
 	if p == nil {
 		return c
 	}
-	return newPeer(t, tls.Client(conn.NewSocket(c.Conn), p.client))
+	return tls.Client(conn.NewSocket(c), p.client)
 }
