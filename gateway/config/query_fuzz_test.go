@@ -15,8 +15,8 @@ func FuzzInjectedQuery(f *testing.F) {
 	f.Add("=1&&=", "x", "")
 	f.Add("x", "x", "\xff\x00")
 	f.Fuzz(func(t *testing.T, query, name, value string) {
-		if name == "" {
-			return // no name of a parameter
+		if name == "" || strings.Contains(name, "%") && strings.Contains(query, "%") {
+			return // no name of a parameter; or a broken escape, which net/url does not read, may be it
 		}
 		in := &Inject{Query: Injections{{Name: name, encoded: encodeName(name), Value: mustTemplate(t, "{client.v}", inQuery)}}}
 		got, err := in.AppendURI([]byte("GET "), []byte("/p?"+query), &values{attributes: map[string]string{"v": value}})

@@ -88,9 +88,12 @@ func (c *Conn) Next(began time.Time) (head []byte, err error) {
 	if err := c.begin(began); err != nil {
 		return nil, err
 	}
-	for seen := 0; ; {
+	for seen, empty := 0, 0; ; {
 		for seen == 0 && c.r+1 < c.w && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n' {
-			c.r += 2 // an empty line before a request is passed over (9112 2.2)
+			c.r, empty = c.r+2, empty+2 // an empty line before a request is passed over (9112 2.2), but not any number of them
+		}
+		if empty > c.o.MaxHead {
+			return nil, ErrHead
 		}
 		b := c.buf[c.r:c.w]
 		if n := wire.HeadEnd(b, seen); n >= 0 {

@@ -134,6 +134,7 @@ func TestNoRequest(t *testing.T) {
 		{"empty lines only", "\r\n\r\n\r\n", false, ErrTimeout},
 		{"a line without end", "GET /" + long, false, ErrLine},
 		{"a line of the limit's length", "GET /" + long[:8<<10-16] + " HTTP/1.1\r\n\r\n", false, ErrHead},
+		{"empty lines without end", strings.Repeat("\r\n", 8<<10), false, ErrHead},
 		{"fields without end", "GET / HTTP/1.1\r\nX: " + long, false, ErrHead},
 		{"a head above the limit that came at once", "GET / HTTP/1.1\r\nX: " + long[:8<<10-16] + "\r\n\r\n" + long, false, ErrHead},
 		{"a line that ends in LF alone", "GET / HTTP/1.1\nHost: h\r\n", false, ErrBareLF},
