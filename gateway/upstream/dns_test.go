@@ -60,6 +60,13 @@ func (s *nameServer) say(code byte, addresses ...string) {
 	}
 }
 
+// hush has it answer nothing any more.
+func (s *nameServer) hush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = true
+}
+
 func (s *nameServer) questions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,7 +251,7 @@ func TestWhatChangesNothing(t *testing.T) {
 		{"the server fails", func(s *nameServer) { s.say(2) }, true},
 		{"there is no such name", func(s *nameServer) { s.say(3) }, true},
 		{"there is no address", func(s *nameServer) { s.say(0) }, true},
-		{"the server is silent", func(s *nameServer) { s.mu.Lock(); s.silent = true; s.mu.Unlock() }, true},
+		{"the server is silent", (*nameServer).hush, true},
 		{"the addresses come in another order", func(s *nameServer) { s.say(0, "127.0.0.2", "127.0.0.1") }, false},
 		{"another address comes", func(s *nameServer) { s.say(0, "127.0.0.2", "127.0.0.1", "127.0.0.3") }, false},
 	}
@@ -359,7 +366,7 @@ func TestHealthOfWhatComesAndGoes(t *testing.T) {
 
 func TestCloseEndsLookups(t *testing.T) {
 	dns := names(t)
-	dns.silent = true
+	dns.hush()
 	u := dns.pool(t, "80", Options{})
 	eventually(t, "it is being looked up", func() bool { return dns.questions() > 0 })
 	u.Close()

@@ -52,7 +52,7 @@ func TestWhatIsAFailure(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var seen notices
 			u := New(Options{
-				Name: "up", Address: test.address(t), HeadTimeout: time.Second, MaxIdle: 1, Noticed: seen.note,
+				Name: "up", Address: test.address(t), HeadTimeout: patience, MaxIdle: 1, Noticed: seen.note,
 				Outliers: Outliers{Consecutive: 2, Base: time.Hour, MaxPercent: 1, Statuses: []Status{{503, 503}, {520, 530}}}, PanicThreshold: 1,
 			})
 			if strings.Contains(test.name, "in time") {
