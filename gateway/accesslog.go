@@ -162,6 +162,10 @@ func appendEntry(dst []byte, x *exchange, elapsed time.Duration) []byte {
 		dst = append(dst, x.attempt.Framing.String()...)
 		dst = append(dst, '"')
 	}
+	if x.tries.n > 1 {
+		dst = append(dst, `,"attempts":`...)
+		dst = strconv.AppendInt(dst, int64(x.tries.n), 10)
+	}
 	dst = append(dst, `,"class":"`...)
 	dst = append(dst, a.verdict.Class.String()...)
 	dst = append(dst, `","fault":"`...)

@@ -49,6 +49,7 @@ type exchange struct {
 	ledger  blame.Ledger
 	attempt upstream.Attempt
 	sending upstream.Request
+	tries   tries
 
 	out       []byte // on its way to the client
 	headOut   []byte // the head for the upstream
@@ -97,6 +98,7 @@ func (g *Gateway) begin(from *inbound.Conn) *exchange {
 	x.draft.reset()
 	x.request.reset()
 	x.reply.reset()
+	x.tries.reset()
 	x.ledger.Reset()
 	x.peer = netip.AddrPort{}
 	if tcp, ok := from.RemoteAddr().(*net.TCPAddr); ok {

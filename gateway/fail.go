@@ -33,6 +33,8 @@ func (x *exchange) fail(err error) {
 		x.refuseLater(&problemBusy, fasthttp.StatusServiceUnavailable, time.Second, "too many requests are under way to the upstream "+x.route.upstreamName)
 	case upstream.Unhealthy:
 		x.refuse(&problemUnhealthy, fasthttp.StatusServiceUnavailable, "no endpoint of the upstream "+x.route.upstreamName+" is fit to be asked")
+	case upstream.Resting:
+		x.refuseLater(&problemResting, fasthttp.StatusServiceUnavailable, e.After, "the upstream "+x.route.upstreamName+" has failed too often and is given a rest")
 	case upstream.ClientLeft:
 		x.leave()
 	case upstream.ClientBody:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/breakwater-gateway/breakwater/flags"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/sdk/abi"
 )
@@ -66,6 +67,8 @@ type routeMeters struct {
 	responses [wire.Framings][maxStatus]lazy
 	seconds   *metrics.PrometheusHistogram
 	cuts      *metrics.Counter
+	retries   [upstream.Reasons]lazy
+	unretried [unretried]lazy
 }
 
 func (m *meters) route(name string) *routeMeters {
@@ -87,6 +90,16 @@ func (m *routeMeters) response(f wire.Framing, status int) {
 	status = min(status, maxStatus-1)
 	m.responses[f][status].inc(m.set, func() string {
 		return fmt.Sprintf("breakwater_upstream_responses_total{route=%q,framing=%q,status=%q}", m.route, f, strconv.Itoa(status))
+	})
+}
+
+func (m *routeMeters) retried(why upstream.Reason) {
+	m.retries[why].inc(m.set, func() string { return fmt.Sprintf("breakwater_retries_total{route=%q,reason=%q}", m.route, why) })
+}
+
+func (m *routeMeters) notRetried(why int) {
+	m.unretried[why].inc(m.set, func() string {
+		return fmt.Sprintf("breakwater_retries_refused_total{route=%q,reason=%q}", m.route, unretriedNames[why])
 	})
 }
 
@@ -170,6 +183,7 @@ func (g *Gateway) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "breakwater_upstream_retries_total{upstream=%q} %d\n", name, st.Retries)
 		fmt.Fprintf(w, "breakwater_upstream_stale_connections_total{upstream=%q} %d\n", name, st.Stale)
 		writeEndpoints(w, p.upstream)
+		writeResilience(w, p.upstream, &st)
 	}
 	s.writeCertificates(w)
 	for _, r := range s.routes {

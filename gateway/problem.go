@@ -43,6 +43,7 @@ var (
 	problemTimeout   = problem{"upstream-timeout", "The upstream did not respond in time", abi.Verdict{}}
 	problemBusy      = problem{"upstream-busy", "Too many requests to the upstream", abi.Verdict{}}
 	problemUnhealthy = problem{"upstream-unhealthy", "The upstream is not healthy", abi.Verdict{}}
+	problemResting   = problem{"upstream-resting", "The upstream is not asked for now", abi.Verdict{}}
 	problemBroken    = problem{"gateway-failed", "The gateway failed", broken}
 )
 

@@ -281,10 +281,17 @@ func (x *exchange) forward() bool {
 	}
 	x.appendRequestHead()
 	x.sending.Head = x.headOut
-	if err := x.attempt.Do(x.route.upstream, &x.sending, x.conn, x); err != nil {
+	if err := x.try(); err != nil {
 		x.fail(err)
 		return false
 	}
+	x.received()
+	return true
+}
+
+// received has the draft be the response that has come.
+func (x *exchange) received() {
+	d := &x.draft
 	x.reply.attempt = &x.attempt
 	d.phase, d.status = responding, x.attempt.Head.Status
 	fields := d.sections[engine.ResponseFields][:0]
@@ -294,7 +301,6 @@ func (x *exchange) forward() bool {
 		}
 	}
 	d.sections[engine.ResponseFields] = fields
-	return true
 }
 
 // idempotent reports whether a request with that method may be sent twice (9110 9.2.2).

@@ -77,9 +77,10 @@ type boundRoute struct {
 	forwarding   forwarding
 	inject       *config.Inject
 	steps        []step
-	errors       *admit.Limiter // nil: nobody is blocked for errors
-	rates        *admit.Rates   // nil: at any rate
-	bodyLimit    int64          // bytes; 0: none
+	errors       *admit.Limiter         // nil: nobody is blocked for errors
+	rates        *admit.Rates           // nil: at any rate
+	retry        *upstream.RetryOptions // nil: a request is tried once
+	bodyLimit    int64                  // bytes; 0: none
 	bodyIdle     time.Duration
 	total        time.Duration // of the whole exchange; 0: no limit
 	meters       *routeMeters
@@ -138,6 +139,7 @@ func (g *Gateway) bind(ctx context.Context, c *config.Config) (_ *snapshot, err 
 			bodyLimit:  int64(r.Limits.Body), bodyIdle: r.Limits.IdleBody, total: r.Limits.Total, meters: g.meters.route(r.Name),
 			upgrades: r.Upgrade, continues: r.Continue == "gateway", halfClosed: r.HalfClosed == "waiting",
 		}
+		b.retry = retryOptions(r.Retry)
 		if p := pools[r.To]; p != nil {
 			b.upstream = p.upstream
 		}
@@ -288,6 +290,7 @@ func (g *Gateway) pool(u *config.Upstream) (*pool, error) {
 		MaxHead: int(u.Limits.Head),
 	}
 	endpointOptions(u, &o)
+	spare(&o, u)
 	key := fmt.Sprintf("%+v", o)
 	if u.URL.TLS() {
 		var files string
@@ -302,6 +305,7 @@ func (g *Gateway) pool(u *config.Upstream) (*pool, error) {
 	defer g.mu.Unlock()
 	p := g.pools[key]
 	if p == nil {
+		o.BreakerChanged = g.breakerChanged(u.Name)
 		p = &pool{key: key, upstream: upstream.New(o)}
 		g.pools[key] = p
 	}

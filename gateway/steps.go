@@ -131,6 +131,10 @@ func (x *exchange) settle() {
 // the status speaks.
 func (x *exchange) judge() {
 	a, d := &x.answer, &x.draft
+	if t := &x.tries; t.judged { // it has been asked before any of it was passed on
+		a.verdict, a.reason, a.by = t.verdict, t.reason, t.by
+		return
+	}
 	d.phase, d.status = judging, x.attempt.Head.Status // the upstream's own, whatever a step has made of it
 	for i := range x.route.steps {
 		s := &x.route.steps[i]
@@ -167,6 +171,8 @@ func verdictOf(e *upstream.Error) abi.Verdict {
 		v.Class, v.Retryable = abi.Unavailable, true
 	case upstream.Busy:
 		v = abi.Verdict{Class: abi.Shed, Fault: abi.FaultGateway, Retryable: true}
+	case upstream.Resting:
+		v.Class, v.Retryable = abi.Shed, true
 	case upstream.Timeout:
 		v.Class = abi.Timeout
 	case upstream.Protocol:

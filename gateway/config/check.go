@@ -111,6 +111,40 @@ func (u *Upstream) check(d *decoder) {
 		}
 		l.IdleConnections = l.Connections
 	}
+	if l := &u.Limits; l.Pending > 0 && l.Connections == 0 && l.Requests == 0 && u.Adaptive == nil {
+		d.load.complain(l.about("pending", strconv.Itoa(l.Pending), "there is nothing to wait for: expected connections, requests or adaptive as well"))
+	}
+}
+
+// gatewayErrors are the statuses with which a gateway behind us says that it got no response (9110 15.6).
+var gatewayErrors = []int{502, 503, 504}
+
+func (b *Breaker) check(d *decoder) {
+	if b.Consecutive == 0 && b.Percent == 0 && b.Has("consecutive") && b.Has("percent") {
+		d.load.complain(b.Errorf("percent", "with consecutive 0 as well it never opens: expected one of the two, or no breaker"))
+	}
+	if !b.Has("statuses") {
+		b.Statuses = gatewayErrors
+	}
+}
+
+func (a *Adaptive) check(d *decoder) {
+	if a.Min > a.Max {
+		d.load.complain(a.about("min", strconv.Itoa(a.Min), "expected no more than max, which is %d", a.Max))
+	}
+}
+
+func (r *Retry) check(d *decoder) {
+	if !r.Has("statuses") {
+		r.Statuses = gatewayErrors
+	}
+	if !r.Has("on") {
+		r.On = []string{"connect", "reset"}
+	}
+	if r.Backoff > r.BackoffMax && r.Has("backoff_max") {
+		d.load.complain(r.about("backoff_max", r.BackoffMax.String(), "expected no less than backoff, which is %v", r.Backoff))
+	}
+	r.BackoffMax = max(r.BackoffMax, r.Backoff)
 }
 
 func (p *Plugin) check(d *decoder) {

@@ -156,6 +156,19 @@ func TestEveryKeyIsRead(t *testing.T) {
 		{"a digest", c.Admin.Tokens[0].SHA256.String(), strings.Repeat("ab", 32)},
 		{"a path is relative to its file", c.AccessLog.File, filepath.Join(dir, "access.log")},
 		{"a credential", c.Clients.Credential.Field, "D360-API-KEY"},
+		{"requests under way", c.Upstreams[1].Limits.Requests, 8},
+		{"how many may wait", c.Upstreams[1].Limits.Pending, 20},
+		{"how long one may", c.Upstreams[1].Limits.PendingTime, 250 * time.Millisecond},
+		{"an adaptive limit", c.Upstreams[1].Adaptive.Max, 50},
+		{"none unless it is asked for", c.Upstreams[0].Adaptive, (*Adaptive)(nil)},
+		{"a breaker's share", c.Upstreams[1].Breaker.Percent, 40},
+		{"a breaker's statuses", c.Upstreams[1].Breaker.Statuses[0], 500},
+		{"no breaker unless it is asked for", c.Upstreams[0].Breaker, (*Breaker)(nil)},
+		{"a retry budget", c.Upstreams[1].RetryBudget.Burst, 3},
+		{"a retry budget left out has its defaults", c.Upstreams[0].RetryBudget.Percent, 20},
+		{"reasons to retry", strings.Join(route.Retry.On, " "), "connect reset timeout retryable-verdict"},
+		{"statuses to retry", len(route.Retry.Statuses), 2},
+		{"a pause between attempts", route.Retry.BackoffMax, time.Second},
 		{"guessing", c.Clients.Guessing.Failures, 3},
 		{"a range of addresses", c.Clients.TrustedProxies[0].String(), "10.0.0.0/8"},
 		{"one address is a range", c.Clients.TrustedProxies[1].String(), "::1/128"},
@@ -300,14 +313,14 @@ func TestAnothersComplaintCarriesThePosition(t *testing.T) {
 	cause := errors.New("speaks abi 2, this gateway speaks 1")
 	step := c.Routes[0].Steps[0]
 	err := error(ErrorList{c.Errorf(step.Config.PosAt("/parameters/0"), step.Where(), "plugin %q: %w", step.Plugin, cause)})
-	want := `breakwater.yaml:89:24: routes[0] "media-url": steps[0] "drop": plugin "drop-query-param": speaks abi 2, this gateway speaks 1`
+	want := `breakwater.yaml:101:24: routes[0] "media-url": steps[0] "drop": plugin "drop-query-param": speaks abi 2, this gateway speaks 1`
 	if got := strings.TrimPrefix(err.Error(), dir+"/"); got != want {
 		t.Errorf("Error() = %s\nwant      %s", got, want)
 	}
 	if !errors.Is(err, cause) {
 		t.Error("errors.Is does not find what the other room said")
 	}
-	if one, ok := errors.AsType[*Error](err); !ok || one.Pos.Line != 89 {
+	if one, ok := errors.AsType[*Error](err); !ok || one.Pos.Line != 101 {
 		t.Errorf("errors.AsType = %v, %v", one, ok)
 	}
 	if list, ok := errors.AsType[ErrorList](err); !ok || len(list) != 1 {

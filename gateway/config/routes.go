@@ -31,6 +31,12 @@ type Upstream struct {
 	Timeouts UpstreamTimeouts `yaml:"timeouts"`
 	// Limits of connections with the upstream.
 	Limits UpstreamLimits `yaml:"limits"`
+	// Adaptive limits the requests under way by the upstream's latency. Left out, only limits does.
+	Adaptive *Adaptive `yaml:"adaptive"`
+	// Breaker gives the upstream a rest when too many requests to it fail. Left out, it gets none.
+	Breaker *Breaker `yaml:"breaker"`
+	// RetryBudget bounds the retries of all routes to the upstream.
+	RetryBudget RetryBudget `yaml:"retry_budget"`
 	// Forwarded is what the upstream is told of where requests come from.
 	Forwarded Forwarded `yaml:"forwarded"`
 }
@@ -78,6 +84,59 @@ type UpstreamLimits struct {
 	IdleConnections int `yaml:"idle_connections" default:"256" min:"0" max:"1000000"`
 	// Head is the size of the largest response head.
 	Head Size `yaml:"head" default:"64KiB" min:"4KiB" max:"1MiB"`
+	// Requests is how many may be under way at a time. 0 is as many as there may be connections.
+	Requests int `yaml:"requests" default:"0" min:"0" max:"1000000"`
+	// Pending is how many may wait for their turn, first come, first served, when as many are under way as may be. Whoever finds
+	// no room, or waits for too long, is answered 503.
+	Pending int `yaml:"pending" default:"0" min:"0" max:"1000000"`
+	// PendingTime is how long one may wait. 0 is as long as the request may take.
+	PendingTime time.Duration `yaml:"pending_time" default:"1s" max:"1h"`
+}
+
+// Adaptive is a limit of the requests under way that rises while responses come as fast as ever and falls when they take
+// longer. What comes fast is measured every minute with few requests under way. It is Envoy's gradient controller.
+type Adaptive struct {
+	Element
+
+	// Min is the least that the limit can be, and what it is while latency is measured.
+	Min int `yaml:"min" default:"3" min:"1" max:"1000000"`
+	// Max is the most that it can be.
+	Max int `yaml:"max" default:"1000" min:"1" max:"1000000"`
+}
+
+// A Breaker is a circuit breaker. While it is open, nothing is sent to the upstream and requests are answered 503 at once; then a
+// few are sent on trial. A request has failed if there was no connection, no response, one that came too late, broke off or is
+// not HTTP, or one with a listed status.
+type Breaker struct {
+	Element
+
+	// Consecutive is how many failures in a row open it. 0 is never.
+	Consecutive int `yaml:"consecutive" default:"5" min:"0" max:"1000000"`
+	// Percent is the share of failures that opens it. 0 is never.
+	Percent int `yaml:"percent" default:"50" min:"0" max:"100"`
+	// Requests is how many there must be within the window before their share says anything.
+	Requests int `yaml:"requests" default:"20" min:"1" max:"1000000"`
+	// Window is the time in which requests count.
+	Window time.Duration `yaml:"window" default:"10s" min:"100ms" max:"1h"`
+	// Open is how long nothing is sent; up to a fifth is added, at random.
+	Open time.Duration `yaml:"open" default:"10s" min:"10ms" max:"1h"`
+	// Trials is how many requests must then succeed, all of them, before all are sent again.
+	Trials int `yaml:"trials" default:"3" min:"1" max:"1000"`
+	// Statuses are those of responses that are failures. Left out, they are 502, 503 and 504.
+	Statuses []int `yaml:"statuses" min:"400" max:"599"`
+}
+
+// A RetryBudget is an account of retries: each request of a route with retries pays in a part of one, each retry takes one out.
+// However many requests fail, there are no more retries than have been paid in.
+type RetryBudget struct {
+	Element
+
+	// Percent of a retry is what each request pays in.
+	Percent int `yaml:"percent" default:"20" min:"0" max:"100"`
+	// Burst is how many retries can be saved, and how many there are to begin with.
+	Burst int `yaml:"burst" default:"10" min:"1" max:"1000000"`
+	// MinPerSecond is how many are paid in each second whatever the requests, for upstreams with few.
+	MinPerSecond int `yaml:"min_per_second" default:"1" min:"0" max:"1000000"`
 }
 
 // A Plugin is a guest program and what it may use.
@@ -138,6 +197,9 @@ type Route struct {
 	// HalfClosed is what a client means that ends its side of the connection while it waits for a response: gone, and the
 	// request is given up, or waiting.
 	HalfClosed string `yaml:"half_closed" default:"gone" oneof:"gone waiting"`
+	// Retry sends a request that failed once more. Left out, only a connection that had been closed while it was unused costs
+	// no request.
+	Retry *Retry `yaml:"retry"`
 
 	// To is the upstream that is meant.
 	To *Upstream `yaml:"-"`
@@ -198,6 +260,33 @@ type Gate struct {
 	Flag string `yaml:"flag,required"`
 	// Fallback holds while the flag cannot be resolved.
 	Fallback string `yaml:"fallback" default:"off" oneof:"off observe on"`
+}
+
+// Retry is when a request is sent to the upstream again. Of a request whose method is not idempotent nothing may have been sent;
+// nothing of a response may have been passed on, except interim responses such as 103. Another endpoint is taken if there is one,
+// and the upstream's retry_budget must have a retry to give.
+type Retry struct {
+	Element
+
+	// Attempts is how many there are in all, the first one included.
+	Attempts int `yaml:"attempts" default:"2" min:"2" max:"10"`
+	// On is what is a reason: connect, no connection was made; reset, it ended before the response's head was here; timeout, the
+	// head took too long; retryable-verdict, a step, or the status where no step says anything, judges the response retryable.
+	// For that the beginning of a response is judged before any of it is passed on. Left out, it is connect and reset.
+	On []string `yaml:"on" oneof:"connect reset timeout retryable-verdict"`
+	// Statuses are those of responses that are a reason. Left out, they are 502, 503 and 504.
+	Statuses []int `yaml:"statuses" min:"400" max:"599"`
+	// PerTry is how long each attempt may take to a response. 0 is as long as the upstream's timeouts let it.
+	PerTry time.Duration `yaml:"per_try" default:"0" max:"1h"`
+	// Backoff is the longest pause before the second attempt; how long it is is left to chance. It doubles with each attempt.
+	Backoff time.Duration `yaml:"backoff" default:"25ms" max:"1m"`
+	// BackoffMax is the longest pause of all.
+	BackoffMax time.Duration `yaml:"backoff_max" default:"250ms" max:"1m"`
+	// RetryAfter is the longest that an upstream may ask to wait, with the field of that name or through a step's verdict. One
+	// that asks for more is not asked again.
+	RetryAfter time.Duration `yaml:"retry_after" default:"1s" max:"1h"`
+	// Buffer is the size of the largest request body that is kept to be sent again.
+	Buffer Size `yaml:"buffer" default:"64KiB" max:"16MiB"`
 }
 
 // RouteLimits are limits of the requests to one route.

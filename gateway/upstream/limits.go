@@ -44,18 +44,18 @@ type gate struct {
 
 // newGate returns the gate that o asks for, nil if there is no need of one.
 func newGate(o *Options) *gate {
-	if o.Breaker == nil && o.Adaptive == nil && o.Limits.Requests == 0 && o.Limits.Pending == 0 {
+	if o.Breaker.Trials == 0 && o.Adaptive.Max == 0 && o.Limits.Requests == 0 && o.Limits.Pending == 0 {
 		return nil
 	}
 	g := &gate{name: o.Name, now: time.Now, limits: o.Limits, places: o.Limits.Requests}
 	if most := o.MaxConnections; o.Limits.Pending > 0 && most > 0 && (g.places == 0 || most < g.places) {
 		g.places = most
 	}
-	if o.Breaker != nil {
-		g.breaker = newBreaker(*o.Breaker, o.BreakerChanged)
+	if o.Breaker.Trials > 0 {
+		g.breaker = newBreaker(o.Breaker, o.BreakerChanged)
 	}
-	if o.Adaptive != nil {
-		g.adaptive = newAdaptive(*o.Adaptive, g.now())
+	if o.Adaptive.Max > 0 {
+		g.adaptive = newAdaptive(o.Adaptive, g.now())
 	}
 	return g
 }
@@ -274,6 +274,9 @@ func (g *gate) addTo(s *Stats) {
 		s.Breaker, s.BreakerOpened, s.BreakerRefused = b.at(), b.opened.Load(), b.refused.Load()
 	}
 }
+
+// Gated reports whether requests are counted on their way in: whether u has a breaker, a queue, or a limit of requests.
+func (u *Upstream) Gated() bool { return u.gate != nil }
 
 // Resting is for how long nothing will be sent to u, because its circuit breaker is open; 0 if it is not.
 func (u *Upstream) Resting() time.Duration {

@@ -230,7 +230,7 @@ func TestBreakerOverSockets(t *testing.T) {
 	const failing = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno"
 	var told []BreakerState
 	u := listen(t, nil).play(answers(failing, failing, ok, ok, ok)).pool(Options{
-		Breaker:        &BreakerOptions{Consecutive: 2, Window: time.Hour, Open: time.Hour, Trials: 2, Statuses: []int{503}},
+		Breaker:        BreakerOptions{Consecutive: 2, Window: time.Hour, Open: time.Hour, Trials: 2, Statuses: []int{503}},
 		BreakerChanged: func(_, to BreakerState, _ string) { told = append(told, to) },
 	})
 	clock := noon
@@ -265,7 +265,7 @@ func TestBreakerOverSockets(t *testing.T) {
 // TestBreakerAndContent has an upstream break off every response in the middle.
 func TestBreakerAndContent(t *testing.T) {
 	u := listen(t, nil).play(func(p *peer) { p.head(); p.send(ok[:len(ok)-1]) }).pool(Options{
-		Breaker: &BreakerOptions{Consecutive: 3, Window: time.Hour, Open: time.Hour, Trials: 1},
+		Breaker: BreakerOptions{Consecutive: 3, Window: time.Hour, Open: time.Hour, Trials: 1},
 	})
 	from, _ := client(t)
 	for range 3 {
@@ -280,7 +280,7 @@ func TestBreakerAndContent(t *testing.T) {
 
 func TestAdaptiveOverSockets(t *testing.T) {
 	h := holdAll(t)
-	u := h.pool(Options{Adaptive: &AdaptiveOptions{Min: 2, Max: 100}})
+	u := h.pool(Options{Adaptive: AdaptiveOptions{Min: 2, Max: 100}})
 	var flying []chan result
 	var peers []*peer
 	for range 2 {

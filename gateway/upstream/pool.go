@@ -37,9 +37,9 @@ type Options struct {
 	PanicThreshold int
 
 	Limits   LimitOptions
-	Breaker  *BreakerOptions  // nil: none
-	Adaptive *AdaptiveOptions // nil: no limit that follows the latency
-	Budget   BudgetOptions    // of retries
+	Breaker  BreakerOptions  // without Trials there is none
+	Adaptive AdaptiveOptions // without Max there is no limit that follows the latency
+	Budget   BudgetOptions   // of retries
 
 	// BreakerChanged is told of each change of the circuit breaker's state; nil: nobody is.
 	BreakerChanged func(from, to BreakerState, why string)
