@@ -15,6 +15,7 @@
 //	gateway.go   start, stop        snapshot.go  a Config, bound      reload.go   from one snapshot to the next
 //	forwarded.go where a request comes from                            options.go   what ends here
 //	tls.go       certificates, sessions         continue.go  Expect       tunnel.go   other protocols
+//	retry.go     another attempt, and when there is none               resilience.go what an upstream is spared
 //
 // A request is pinned to one snapshot and one flag view from its beginning to its end.
 package gateway

@@ -92,7 +92,7 @@ var errClientLeft = errors.New("the client has left")
 // whyAgain says why what an attempt came to may be followed by another one, and how long the upstream asks to wait.
 func (x *exchange) whyAgain(err error) (why upstream.Reason, after time.Duration) {
 	p := x.route.retry
-	if err == nil && x.sending.Repeatable {
+	if err == nil && x.sending.Repeatable && !x.switched() {
 		if why = p.WhyStatus(x.attempt.Head.Status); why == upstream.NoReason && p.On[upstream.OnRetryable] {
 			var v abi.Verdict
 			if v, err = x.judgeEarly(); v.Retryable {
@@ -132,10 +132,9 @@ func (x *exchange) mayTryAgain(err error, after time.Duration) (at time.Time, re
 
 // contentAgain reports whether the request's content can be sent from its beginning.
 func (x *exchange) contentAgain(err error) bool {
-	e, _ := err.(*upstream.Error)
 	switch {
-	case x.sending.Body == nil, e != nil && !e.Sent:
-		return true // nobody has touched it
+	case x.sending.Body == nil, !x.attempt.BodyBegun():
+		return true // this attempt, at least, has not touched it
 	case x.sending.Body != &x.tries.kept:
 		return false
 	case err == nil:

@@ -224,3 +224,19 @@ func TestRetryOfConnects(t *testing.T) {
 		t.Errorf("%q retries, want 2", got)
 	}
 }
+
+// TestRetryOfContentThatWaits has an upstream refuse a content before anybody has asked the client for it.
+func TestRetryOfContentThatWaits(t *testing.T) {
+	answer := inTurn(respond(503, "no", "Connection: close"), respond(417, "no", "Connection: close"))
+	up := serveUpstream(t, func(c *peer) {
+		if c.head() != "" {
+			c.send(answer(nil))
+		}
+	})
+	s := launch(t, up, retrying("buffer: 0", ""))
+	c := s.dial()
+	c.send("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+	if r := c.reply("PUT"); r.code != 417 {
+		t.Errorf("%d %q, want the second answer", r.code, r.body)
+	}
+}

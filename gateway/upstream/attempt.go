@@ -455,6 +455,9 @@ func (a *Attempt) unchunk(b []byte) ([]byte, error) {
 	return piece, nil
 }
 
+// BodyBegun reports whether any of the request's content may have been sent, or read for that.
+func (a *Attempt) BodyBegun() bool { return a.body.started }
+
 // BodySent reports whether the request's content has left whole. It is false while it is being sent; for a response that
 // came early, the client's connection then holds content that nobody will read.
 func (a *Attempt) BodySent(client *conn.Accepted) bool {

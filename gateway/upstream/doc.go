@@ -10,4 +10,8 @@
 // and is read without a lock: an endpoint is in it unless its requests failed (outlier.go) or its health checks did (health.go),
 // or so few are left that all are used. Whoever gives a request its endpoint takes the next turn. An endpoint that is out of
 // turns keeps its connections, and what is under way there goes on; one that is gone from DNS loses the idle ones.
+//
+// Where it is configured, an attempt passes its upstream's gate first (passage.go, limits.go): the circuit breaker (breaker.go), and
+// a queue for a place among the requests in flight, whose number may follow the latency (adaptive.go). Whether to try again
+// is the caller's to decide, by the rules of retry.go and as long as the retry budget lasts (budget.go).
 package upstream
