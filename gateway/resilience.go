@@ -21,7 +21,7 @@ func spare(o *upstream.Options, u *config.Upstream) {
 	if b := u.Breaker; b != nil {
 		o.Breaker = upstream.BreakerOptions{
 			Consecutive: b.Consecutive, Percent: b.Percent, Requests: b.Requests, Window: b.Window, Open: b.Open, Trials: b.Trials,
-			Statuses: b.Statuses,
+			Statuses: statuses(b.Statuses),
 		}
 	}
 }
@@ -43,7 +43,7 @@ func retryOptions(r *config.Retry) *upstream.RetryOptions {
 		return nil
 	}
 	o := &upstream.RetryOptions{
-		Attempts: r.Attempts, Statuses: r.Statuses, PerTry: r.PerTry, Base: r.Backoff, Max: r.BackoffMax, MaxAfter: r.RetryAfter,
+		Attempts: r.Attempts, Statuses: statuses(r.Statuses), PerTry: r.PerTry, Base: r.Backoff, Max: r.BackoffMax, MaxAfter: r.RetryAfter,
 	}
 	o.On[upstream.OnStatus] = len(r.Statuses) > 0
 	for _, on := range r.On {

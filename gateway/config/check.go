@@ -117,7 +117,7 @@ func (u *Upstream) check(d *decoder) {
 }
 
 // gatewayErrors are the statuses with which a gateway behind us says that it got no response (9110 15.6).
-var gatewayErrors = []int{502, 503, 504}
+var gatewayErrors = []Statuses{{502, 504}}
 
 func (b *Breaker) check(d *decoder) {
 	if b.Consecutive == 0 && b.Percent == 0 && b.Has("consecutive") && b.Has("percent") {

@@ -162,7 +162,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		{"an adaptive limit", c.Upstreams[1].Adaptive.Max, 50},
 		{"none unless it is asked for", c.Upstreams[0].Adaptive, (*Adaptive)(nil)},
 		{"a breaker's share", c.Upstreams[1].Breaker.Percent, 40},
-		{"a breaker's statuses", c.Upstreams[1].Breaker.Statuses[0], 500},
+		{"a breaker's statuses", c.Upstreams[1].Breaker.Statuses[0], Statuses{500, 500}},
 		{"no breaker unless it is asked for", c.Upstreams[0].Breaker, (*Breaker)(nil)},
 		{"a retry budget", c.Upstreams[1].RetryBudget.Burst, 3},
 		{"a retry budget left out has its defaults", c.Upstreams[0].RetryBudget.Percent, 20},

@@ -123,7 +123,7 @@ type Breaker struct {
 	// Trials is how many requests must then succeed, all of them, before all are sent again.
 	Trials int `yaml:"trials" default:"3" min:"1" max:"1000"`
 	// Statuses are those of responses that are failures. Left out, they are 502, 503 and 504.
-	Statuses []int `yaml:"statuses" min:"400" max:"599"`
+	Statuses []Statuses `yaml:"statuses"`
 }
 
 // A RetryBudget is an account of retries: each request of a route with retries pays in a part of one, each retry takes one out.
@@ -275,7 +275,7 @@ type Retry struct {
 	// For that the beginning of a response is judged before any of it is passed on. Left out, it is connect and reset.
 	On []string `yaml:"on" oneof:"connect reset timeout retryable-verdict"`
 	// Statuses are those of responses that are a reason. Left out, they are 502, 503 and 504.
-	Statuses []int `yaml:"statuses" min:"400" max:"599"`
+	Statuses []Statuses `yaml:"statuses"`
 	// PerTry is how long each attempt may take to a response. 0 is as long as the upstream's timeouts let it.
 	PerTry time.Duration `yaml:"per_try" default:"0" max:"1h"`
 	// Backoff is the longest pause before the second attempt; how long it is is left to chance. It doubles with each attempt.

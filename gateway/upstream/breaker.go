@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +16,7 @@ type BreakerOptions struct {
 	Window      time.Duration // in which requests count
 	Open        time.Duration // for which nothing is sent; up to a fifth is added, at random
 	Trials      int           // requests that must succeed, all of them, before everything is sent again
-	Statuses    []int         // of responses that are failures
+	Statuses    []Status      // of responses that are failures
 }
 
 // A BreakerState is what a circuit breaker does with requests.
@@ -226,7 +225,7 @@ func (b *breaker) at() BreakerState {
 func (b *breaker) voteOn(status int, err error) vote {
 	e, ok := err.(*Error)
 	switch {
-	case err == nil && slices.Contains(b.Statuses, status):
+	case err == nil && contains(b.Statuses, status):
 		return failed
 	case err == nil:
 		return succeeded

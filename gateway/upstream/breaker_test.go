@@ -179,7 +179,7 @@ func TestBreakerModel(t *testing.T) {
 }
 
 func TestVotes(t *testing.T) {
-	b := newBreaker(BreakerOptions{Statuses: []int{502, 503}}, nil)
+	b := newBreaker(BreakerOptions{Statuses: []Status{{502, 503}}}, nil)
 	tests := []struct {
 		name   string
 		status int

@@ -230,7 +230,7 @@ func TestBreakerOverSockets(t *testing.T) {
 	const failing = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno"
 	var told []BreakerState
 	u := listen(t, nil).play(answers(failing, failing, ok, ok, ok)).pool(Options{
-		Breaker:        BreakerOptions{Consecutive: 2, Window: time.Hour, Open: time.Hour, Trials: 2, Statuses: []int{503}},
+		Breaker:        BreakerOptions{Consecutive: 2, Window: time.Hour, Open: time.Hour, Trials: 2, Statuses: []Status{{503, 503}}},
 		BreakerChanged: func(_, to BreakerState, _ string) { told = append(told, to) },
 	})
 	clock := noon

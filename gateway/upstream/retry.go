@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
@@ -34,7 +33,7 @@ func (r Reason) String() string { return reasonNames[r] }
 type RetryOptions struct {
 	Attempts int           // in all
 	On       [Reasons]bool // what is a reason
-	Statuses []int
+	Statuses []Status
 	PerTry   time.Duration // for a response's head to come; 0: no limit of its own
 	Base     time.Duration // of the pause before the first retry
 	Max      time.Duration // of any pause
@@ -68,7 +67,7 @@ func (o *RetryOptions) Why(err error, repeatable bool) Reason {
 
 // WhyStatus is Why for a response.
 func (o *RetryOptions) WhyStatus(status int) Reason {
-	if o.On[OnStatus] && slices.Contains(o.Statuses, status) {
+	if o.On[OnStatus] && contains(o.Statuses, status) {
 		return OnStatus
 	}
 	return NoReason

@@ -43,7 +43,7 @@ func TestWhy(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
-	o := RetryOptions{On: all, Statuses: []int{503}}
+	o := RetryOptions{On: all, Statuses: []Status{{503, 503}}}
 	if a, b := o.WhyStatus(503), o.WhyStatus(500); a != OnStatus || b != NoReason {
 		t.Errorf("503 %q, 500 %q", a, b)
 	}
