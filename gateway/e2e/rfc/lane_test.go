@@ -53,6 +53,8 @@ var breakwater = &subject{name: "Breakwater", patience: 20 * time.Second, open: 
 		upstream = fmt.Sprintf("{connect: %[1]s, response_head: %[1]s, idle_body: %[1]s, idle_connection: %[1]s}", hurry)
 	case narrow:
 		limits = fmt.Sprintf(", limits: {body: %dKiB}", maxContent>>10)
+	case switching:
+		limits = ", upgrade: [websocket]"
 	}
 	file := filepath.Join(dir, "breakwater.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `

@@ -49,10 +49,11 @@ func (r *rule) section() string {
 type site uint8
 
 const (
-	patient site = iota // no timeout that a rule could meet, no limit but of heads
-	hurried             // every timeout is the variable hurry
-	narrow              // a request's content is limited to the constant maxContent
-	sites   = iota
+	patient   site = iota // no timeout that a rule could meet, no limit but of heads
+	hurried               // every timeout is the variable hurry
+	narrow                // a request's content is limited to the constant maxContent
+	switching             // a connection may change to websocket
+	sites     = iota
 )
 
 // maxContent is the limit of a request's content at a narrow site.
@@ -80,6 +81,7 @@ var groups = []group{
 	{"expect", expectRules, patient},
 	{"stream", streamRules, patient},
 	{"timeout", timeoutRules, hurried},
+	{"upgrade", upgradeRules, switching},
 }
 
 // categories returns the categories in the order of the report.
