@@ -5,6 +5,7 @@
 //	bench           throughput, latency and CPU per request of every subject, round by round (compare.go)
 //	bench flip      how long a flag flip takes until a client sees it, by the API and by the file (flip.go)
 //	bench body      the memory that a 1 GiB body costs the gateway (body.go)
+//	bench profile   a profile of the gateway's CPU under that load, for the compiler (profile.go)
 //	bench upstream  the upstream that all subjects stand before (upstream.go)
 //	bench floor     the do-nothing proxy that every Go proxy is measured against (floor.go)
 //
@@ -65,6 +66,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return flipMode(ctx, args, out, progress)
 	case "body":
 		return bodyMode(ctx, args, out, progress)
+	case "profile":
+		return profileMode(ctx, args, out, progress)
 	}
-	return fmt.Errorf("mode %q: expected flip, body, upstream, floor, or none to compare", mode)
+	return fmt.Errorf("mode %q: expected flip, body, profile, upstream, floor, or none to compare", mode)
 }

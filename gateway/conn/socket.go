@@ -16,6 +16,8 @@ var (
 	ErrEnd = errors.New("connection ended by the peer")
 	// ErrInterrupted says that [Socket.Interrupt] broke into a read or write.
 	ErrInterrupted = errors.New("interrupted")
+	// ErrNotClean says that a connection was not used: it has ended, or something has come that nobody waited for.
+	ErrNotClean = errors.New("connection not clean")
 )
 
 // A Socket is a network connection below TLS. One goroutine may read and one write at a time; Interrupt and Close may be
@@ -29,6 +31,8 @@ type Socket struct {
 	peek    func(fd uintptr)
 	nothing bool // what peek found: open, and nothing to read
 	dry     bool // a Read is to find nothing, see Holds
+	asking  asking
+	ask     func(fd uintptr) bool
 }
 
 // NewSocket returns c as a Socket.
@@ -40,7 +44,7 @@ func NewSocket(c net.Conn) *Socket {
 			s.raw = raw
 		}
 	}
-	s.peek = s.peekDescriptor
+	s.peek, s.ask = s.peekDescriptor, s.askDescriptor
 	return s
 }
 
@@ -180,6 +184,9 @@ func (s *Socket) Interrupt() {
 	s.Conn.SetDeadline(past) //nolint:errcheck // a closed connection fails by itself
 }
 
+// Interrupted reports whether Interrupt broke into the connection, and Resume has not undone that.
+func (s *Socket) Interrupted() bool { return s.interrupted.Load() }
+
 // Resume undoes Interrupt. Nobody reads or writes meanwhile.
 func (s *Socket) Resume() {
 	if !s.interrupted.Swap(false) {
@@ -196,6 +203,18 @@ func (s *Socket) Clean() bool {
 	}
 	s.nothing = false
 	return s.raw.Control(s.peek) == nil && s.nothing
+}
+
+// askPlainly is Ask as the steps that it is made of.
+func (s *Socket) askPlainly(p []byte) (wrote, n int, err error) {
+	if s.interrupted.Load() {
+		return 0, 0, ErrInterrupted
+	}
+	if !s.Clean() {
+		return 0, 0, ErrNotClean
+	}
+	wrote, err = s.Write(p)
+	return wrote, 0, err
 }
 
 // Holds reports whether stream, which is TLS over s, has anything but silence to give that it has taken off s already. What it

@@ -107,7 +107,7 @@ func (a *Attempt) do(req *Request, client *conn.Accepted, to Interims) error {
 	}
 	fresh := false
 	for {
-		l, err := a.e.take(fresh, req.tryLimit(), client)
+		l, err := a.e.take(fresh, req.Body == nil, req.tryLimit(), client)
 		if err != nil {
 			a.judge(err)
 			return err
@@ -115,12 +115,18 @@ func (a *Attempt) do(req *Request, client *conn.Accepted, to Interims) error {
 		a.begin(l, req)
 		client.Watch(l.socket)
 		err = a.exchange(req, client, to)
-		if err == nil || !a.stale(req, err) {
+		unclean := err == errUnclean
+		if err == nil || !unclean && !a.stale(req, err) {
 			a.judge(err)
 			return err
 		}
 		client.Unwatch()
 		a.drop()
+		if unclean { // as take would have found, had it looked
+			u.stale.Add(1)
+			u.reuses.Add(^uint64(0))
+			continue
+		}
 		u.retries.Add(1)
 		a.Retried, fresh = true, true
 	}
@@ -163,9 +169,8 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 	s.SetIdle(0, 0)
 	s.SetReadDeadline(after(now, a.u.HeadTimeout))      //nolint:errcheck // the read fails
 	s.SetWriteDeadline(after(now, a.u.IdleBodyTimeout)) //nolint:errcheck // the write fails
-	n, err := a.l.stream.Write(req.Head)
-	if a.wrote = n > 0; err != nil {
-		return a.fail("request head", err)
+	if err := a.writeHead(req); err != nil {
+		return err
 	}
 	s.SetIdle(0, a.u.IdleBodyTimeout)
 	a.kept = req.Body != nil && req.Waits
@@ -202,6 +207,30 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 		}
 	}
 	return a.fail("response head", &malformed{fmt.Errorf("more than %d interim responses", maxInterims)})
+}
+
+// errUnclean says that the connection that was kept is of no use, and that nothing was written on it.
+var errUnclean = errors.New("connection not clean")
+
+// writeHead writes the request's head. With no content behind it, it waits for the beginning of the response as well.
+func (a *Attempt) writeHead(req *Request) (err error) {
+	l, n, came := a.l, 0, 0
+	if req.Body == nil && l.plain() {
+		n, came, err = l.socket.Ask(req.Head, l.buf)
+		l.w, l.heard = came, came > 0
+	} else {
+		n, err = l.stream.Write(req.Head)
+	}
+	a.wrote = n > 0
+	switch {
+	case err == conn.ErrNotClean && l.reused:
+		return errUnclean
+	case err != nil && n == len(req.Head):
+		return a.fail("response head", err)
+	case err != nil:
+		return a.fail("request head", err)
+	}
+	return nil
 }
 
 // sendKept starts to send the content that has waited.
@@ -506,7 +535,7 @@ func (a *Attempt) close(client *conn.Accepted) (sent bool) {
 		a.e.worked()
 	}
 	l := a.l
-	if !a.done || !sent || a.misused || a.Framing == wire.UntilClose || l.r < l.w ||
+	if !a.done || !sent || l.socket.Interrupted() || a.misused || a.Framing == wire.UntilClose || l.r < l.w ||
 		a.hops.Close || a.Head.Minor == 0 && !a.hops.Keep {
 		a.drop()
 		return sent

@@ -12,7 +12,7 @@ func BenchmarkTakePut(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		l, err := u.pick(nil).take(false, time.Time{}, nil)
+		l, err := u.pick(nil).take(false, false, time.Time{}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -28,7 +28,7 @@ func benchUpstream(b *testing.B) *Upstream {
 	b.Cleanup(func() { ln.Close() })
 	u := New(Options{Name: "up", Address: ln.Addr().String(), MaxIdle: 10})
 	b.Cleanup(u.Close)
-	l, err := u.pick(nil).take(true, time.Time{}, nil)
+	l, err := u.pick(nil).take(true, false, time.Time{}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

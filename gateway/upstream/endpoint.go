@@ -63,10 +63,11 @@ type EndpointStats struct {
 
 var errBusy = errors.New("limit of connections reached")
 
-// take returns a connection that is open and has nothing to read, an idle one if there is one and fresh is not asked for. A
+// take returns a connection that is open and has nothing to read, an idle one if there is one and fresh is not asked for. One
+// without TLS may be unseen, for a caller that looks itself, see [conn.Socket.Ask]. A
 // client that leaves while a connection is being made, if it is not nil, ends that; afterwards it may still be watched. What was
 // taken is given back once, by put or drop.
-func (e *Endpoint) take(fresh bool, limit time.Time, client *conn.Accepted) (*link, error) {
+func (e *Endpoint) take(fresh, unseen bool, limit time.Time, client *conn.Accepted) (*link, error) {
 	if e.u.Balance == LeastPending {
 		e.pending.Add(1)
 	}
@@ -81,7 +82,7 @@ func (e *Endpoint) take(fresh bool, limit time.Time, client *conn.Accepted) (*li
 		e.idle[n] = nil
 		e.idle = e.idle[:n]
 		e.mu.Unlock()
-		if !l.clean() {
+		if !(unseen && l.plain()) && !l.clean() {
 			e.u.stale.Add(1)
 			e.discard(l)
 			continue

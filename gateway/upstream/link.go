@@ -42,10 +42,13 @@ func (l *link) fill() error {
 	return err
 }
 
+// plain reports whether there is no TLS on l.
+func (l *link) plain() bool { return l.stream == net.Conn(l.socket) }
+
 // clean reports whether l is open and the upstream has said nothing on it since the last response, neither to the system nor
 // to TLS.
 func (l *link) clean() bool {
-	return l.socket.Clean() && (l.stream == net.Conn(l.socket) || !l.socket.Holds(l.stream, l.buf))
+	return l.socket.Clean() && (l.plain() || !l.socket.Holds(l.stream, l.buf))
 }
 
 // grow makes room behind what is there, up to limit bytes in all. It reports whether there is any.

@@ -192,7 +192,7 @@ func TestTheLatestIsUsedFirst(t *testing.T) {
 		t.Errorf("%+v, want two connections kept of three", st)
 	}
 	for i := 2; i > 0; i-- {
-		l, err := u.only().take(false, time.Time{}, nil)
+		l, err := u.only().take(false, false, time.Time{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,10 +212,10 @@ func TestLimitOfConnections(t *testing.T) {
 		t.Errorf("the third at a time: %v, want busy", r)
 	}
 	end(0)
-	if _, err := u.only().take(true, time.Time{}, nil); kind(t, err) != Busy {
+	if _, err := u.only().take(true, false, time.Time{}, nil); kind(t, err) != Busy {
 		t.Error("an idle connection does not count")
 	}
-	l, err := u.only().take(false, time.Time{}, nil)
+	l, err := u.only().take(false, false, time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,4 +347,27 @@ func TestDescriptorsStayFlat(t *testing.T) {
 		}
 	}
 	eventually(t, "as many descriptors as before", func() bool { return open() <= before })
+}
+
+// TestAConnectionThatItsClientLeftIsNobodysElse has a client leave between the last byte of its response and the attempt's end.
+func TestAConnectionThatItsClientLeftIsNobodysElse(t *testing.T) {
+	s := listen(t, nil).play(answers(ok, ok, ok))
+	u := s.pool(Options{})
+	leaver, gone := client(t)
+	stayer, _ := client(t)
+	var a Attempt
+	if err := a.Do(u, get(), leaver, &interims{}); err != nil {
+		t.Fatal(err)
+	}
+	for !a.Done() {
+		if _, err := a.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone.Close()
+	eventually(t, "the client is known to have left", leaver.Left)
+	a.Close(leaver)
+	if r := do(u, get(), stayer); r.err != nil || r.content != "ok" {
+		t.Errorf("another client got %v", r)
+	}
 }
