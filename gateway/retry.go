@@ -215,6 +215,9 @@ type keptContent struct {
 }
 
 func (k *keptContent) reset() {
+	if k.from == nil {
+		return // it was not used
+	}
 	if cap(k.bytes) > maxKept {
 		k.bytes = nil
 	}

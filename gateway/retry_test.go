@@ -240,3 +240,21 @@ func TestRetryOfContentThatWaits(t *testing.T) {
 		t.Errorf("%d %q, want the second answer", r.code, r.body)
 	}
 }
+
+// TestRetryElsewhere has one of two endpoints answer 503 to everything: a second attempt goes to the other one.
+func TestRetryElsewhere(t *testing.T) {
+	ill := servePartner(t, func(*http.Request) string { return respond(503, "no") })
+	well := servePartner(t, fine)
+	s := launch(t, ill.address, fmt.Sprintf("    addresses: [{address: %q}, {address: %q}]\n    retry_budget: {burst: 100}\n", ill.address, well.address)+
+		strings.TrimLeft(retrying("", ""), "\n"))
+	c := s.dial()
+	const n = 20
+	for range n {
+		if r := c.get("/x", ""); r.code != 200 || r.body != "fine" {
+			t.Errorf("%d %q", r.code, r.body)
+		}
+	}
+	if a, b := len(ill.got()), len(well.got()); b != n || a == 0 {
+		t.Errorf("%d requests to the one that is ill, %d to the other; want each of %d to end there", a, b, n)
+	}
+}
