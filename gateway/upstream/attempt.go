@@ -475,11 +475,11 @@ func (a *Attempt) unchunk(b []byte) ([]byte, error) {
 		b = b[used:]
 	}
 	if a.chunks.Done() {
-		a.done = true
 		var err error
 		if a.trailer, err = wire.ParseFields(a.trailer[:0], a.chunks.Trailers()); err != nil {
 			return piece, &malformed{err}
 		}
+		a.done = true
 	}
 	return piece, nil
 }

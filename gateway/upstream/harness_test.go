@@ -259,7 +259,9 @@ func (r *result) rest(a *Attempt) {
 		piece, err := a.Next()
 		r.content += string(piece)
 		if err != nil {
-			r.err = err
+			if r.err = err; a.Done() {
+				r.err = fmt.Errorf("done all the same: %w", err)
+			}
 			return
 		}
 	}
@@ -287,7 +289,7 @@ func kind(t *testing.T, err error) Kind {
 		return 0
 	}
 	var e *Error
-	if !errors.As(err, &e) || e.Upstream != "up" {
+	if !errors.As(err, &e) || e.Upstream != "up" || error(e) != err {
 		t.Errorf("%v is not an *Error of the upstream", err)
 		return 0
 	}

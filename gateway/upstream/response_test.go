@@ -48,6 +48,7 @@ var responses = []response{
 	{"no last chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", get, result{status: 200, content: "hello"}, Cut, true, false},
 	{"half a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhello", get, result{status: 200, content: "hello"}, Cut, true, false},
 	{"half a trailer section", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-A: 1\r\n", get, result{status: 200, content: "ok"}, Cut, true, false},
+	{"a bad trailer section", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX A: 1\r\n\r\n", get, result{status: 200, content: "ok"}, Protocol, false, false},
 	{"a bad chunk size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nxx\r\n", get, result{status: 200, content: "ok"}, Protocol, false, false},
 	{"half a head", "HTTP/1.1 200 OK\r\nContent-Le", get, result{}, Cut, true, false},
 	{"half an interim head", "HTTP/1.1 103 Early", get, result{}, Cut, true, false},
