@@ -97,6 +97,7 @@ type transfer struct {
 	untilClose bool     // the response ends with the connection
 	up, down   []string // trailers
 	long       bool     // too long for every byte
+	read       bool     // over the route with a step that reads contents
 }
 
 // ID is the path of each case, in as many digits.
@@ -148,6 +149,18 @@ var transfers = []transfer{
 		request:  append(script{head1("POST "+idPath+" HTTP/1.1", "Host: h", "Transfer-Encoding: chunked")}, chunked([]string{string(block[:70_000]), string(block[70_000:300_000])})...),
 		response: append(script{head1("HTTP/1.1 200 OK", "Transfer-Encoding: chunked")}, chunked([]string{string(block[300_000:500_000]), string(block[500_000:600_000])})...),
 	},
+}
+
+// Those that are short once more, over a route with a step that asks for whole contents before it lets them go on.
+func init() {
+	for _, x := range slices.Clone(transfers) {
+		if !x.long {
+			x.name, x.read = x.name+", read by a step", true
+			x.request = slices.Clone(x.request)
+			x.request[0].text = strings.Replace(x.request[0].text, "Host: h", "Host: r", 1)
+			transfers = append(transfers, x)
+		}
+	}
 }
 
 // A side is who is at fault.
