@@ -136,7 +136,7 @@ var retryRules = []rule{
 const denied = "HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied"
 
 // denies makes the run of a rule in which the origin answers with denied when it has read only the head of a POST, of which the client has
-// sent only the beginning: half.
+// sent only the beginning: half. What the client sends behind that, the rest, is no request, whether the connection goes on or not.
 func denies(head, half, rest string, closes bool) func(x *exchange) {
 	return func(x *exchange) {
 		c := x.client()
@@ -151,15 +151,17 @@ func denies(head, half, rest string, closes bool) func(x *exchange) {
 		}
 		r := c.response("POST")
 		x.judge(whole(403, "denied"), r)
-		c.send(rest) //nolint:errcheck // it may be late
-		if r.lists("Connection", "close") {
+		c.send(rest + getOf("/next")) //nolint:errcheck // it may be late
+		if !closes {
+			o.content(q) // or as much of it as comes
+		}
+		if r.lists("Connection", "close") || x.first(c) == "client" {
 			c.ends()
+			x.nothingArrives()
 			return
 		}
-		if !closes {
-			o.content(q)
-		}
-		x.kept(c)
+		x.echo(1)
+		x.judge(whole(200, "/next "), c.response("GET"))
 	}
 }
 
@@ -180,6 +182,15 @@ var earlyRules = []rule{
 		"9112-9.3-early-response-content-no-request", must, "content that comes behind an early answer is not read as a request",
 		denies("POST / HTTP/1.1\r\nHost: rfc.test\r\nContent-Length: 45\r\n\r\n", "hello", getOf("/hidden"), true),
 	},
+	{"9112-9.6-early-response-close-said", should, "a connection that ends behind an early answer was said to end", func(x *exchange) {
+		c := x.client()
+		o, _ := x.asksFirst(c, "POST / HTTP/1.1\r\nHost: rfc.test\r\nContent-Length: 10\r\n\r\nhello")
+		o.send(denied) //nolint:errcheck // the client says it
+		r := c.response("POST")
+		x.judge(whole(403, "denied"), r)
+		c.send("world" + getOf("/next")) //nolint:errcheck // it may be late
+		x.want(r.lists("Connection", "close") || x.first(c) == "origin", "the connection ended behind %s", r)
+	}},
 	{"9112-9.6-lingering", quality, "an early answer is not lost though the client goes on sending", func(x *exchange) {
 		const large = 100_000
 		c := x.client()

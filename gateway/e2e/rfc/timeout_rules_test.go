@@ -167,7 +167,7 @@ var timeoutRules = []rule{
 	{"9110-15.6.5-slow-head", quality, "an origin that does not finish its head in time is answered with 504", open.says("HTTP/1.1 200 OK\r\nX-Slow: ", late504)},
 	{"9110-15.6.5-after-1xx", quality, "an origin that does not answer in time behind an interim response is answered with 504", open.says(early103, late504)},
 	{"9112-9.5-slow-head-origin", should, "the connection of an origin that does not answer in time ends", func(x *exchange) {
-		x.judge(late504, open.play(x, x.client(), ""))
+		x.judge(failing, open.play(x, x.client(), ""))
 		s, how := x.origins[0].rest()
 		x.want(s == "" && how != "nothing", "the origin got %q, then %s", s, how)
 	}},
@@ -175,7 +175,7 @@ var timeoutRules = []rule{
 		c := x.client()
 		c.send(postOf("/", "hello")) //nolint:errcheck // the origin says it
 		x.origin().request()
-		x.judge(late504, c.response("POST"))
+		x.judge(failing, c.response("POST"))
 		x.nothingArrives()
 	}},
 	{"9112-9.5-client-does-not-read", quality, "a client that takes nothing of its response for too long is ended, and the origin let go", func(x *exchange) {
