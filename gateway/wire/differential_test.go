@@ -210,6 +210,9 @@ func checkForwardedResponse(t *testing.T, b []byte, pieces uint32, toHead, to10 
 		return
 	}
 	for _, r := range recipientsOf(h.Status) {
+		if r == &fast && h.Minor > 1 {
+			continue // it takes a later version for HTTP/1.0, and then does not look at Transfer-Encoding; we write HTTP/1.1 (9110 2.5)
+		}
 		if theirs, err := r.response(b, method); err == nil {
 			if d := differ(ours, theirs, slices.Concat(frames, r.forgets)...); d != "" {
 				t.Errorf("%q to %s: we and %s read %s", b, method, r.name, d)
