@@ -31,8 +31,7 @@ type Socket struct {
 	peek    func(fd uintptr)
 	nothing bool // what peek found: open, and nothing to read
 	dry     bool // a Read is to find nothing, see Holds
-	asking  asking
-	ask     func(fd uintptr) bool
+	bare
 }
 
 // NewSocket returns c as a Socket.
@@ -44,7 +43,8 @@ func NewSocket(c net.Conn) *Socket {
 			s.raw = raw
 		}
 	}
-	s.peek, s.ask = s.peekDescriptor, s.askDescriptor
+	s.peek = s.peekDescriptor
+	s.bind()
 	return s
 }
 
@@ -111,7 +111,7 @@ func (s *Socket) Read(p []byte) (int, error) {
 		return 0, ErrInterrupted
 	}
 	for {
-		n, err := s.Conn.Read(p)
+		n, err := s.readOnce(p)
 		switch {
 		case err == nil:
 			return n, nil
@@ -137,7 +137,7 @@ func (s *Socket) Write(p []byte) (int, error) {
 	}
 	written := 0
 	for {
-		n, err := s.Conn.Write(p[written:])
+		n, err := s.writeOnce(p[written:])
 		written += n
 		switch {
 		case err == nil:

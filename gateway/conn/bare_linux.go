@@ -1,10 +1,80 @@
 package conn
 
 import (
+	"io"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// A bare is what system calls of our own on the descriptor need, and the functions for it that the network poller runs. They
+// do not tell the scheduler that they are in the kernel. On a descriptor that never blocks there is no need: a call takes as long as it
+// takes to copy a piece. Told, the scheduler gives the processor away in the middle of many calls, and wakes threads to do so.
+type bare struct {
+	in, out        []byte
+	got, written   int
+	rErrno, wErrno unix.Errno
+	reads, writes  func(fd uintptr) bool
+	asking         asking
+	asks           func(fd uintptr) bool
+}
+
+func (s *Socket) bind() {
+	s.reads, s.writes, s.asks = s.readDescriptor, s.writeDescriptor, s.askDescriptor
+}
+
+// readOnce is one Read of the connection.
+func (s *Socket) readOnce(p []byte) (int, error) {
+	if s.raw == nil || len(p) == 0 {
+		return s.Conn.Read(p)
+	}
+	s.in, s.got, s.rErrno = p, 0, 0
+	err := s.raw.Read(s.reads)
+	s.in = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case s.rErrno != 0:
+		return 0, s.rErrno
+	case s.got == 0:
+		return 0, io.EOF
+	}
+	return s.got, nil
+}
+
+func (s *Socket) readDescriptor(fd uintptr) (done bool) {
+	s.got, s.rErrno = receive(fd, s.in)
+	return s.rErrno != unix.EAGAIN
+}
+
+// writeOnce is one Write of the connection.
+func (s *Socket) writeOnce(p []byte) (int, error) {
+	if s.raw == nil {
+		return s.Conn.Write(p)
+	}
+	s.out, s.written, s.wErrno = p, 0, 0
+	err := s.raw.Write(s.writes)
+	s.out = nil
+	if err == nil && s.wErrno != 0 {
+		err = s.wErrno
+	}
+	return s.written, err
+}
+
+func (s *Socket) writeDescriptor(fd uintptr) (done bool) {
+	for s.written < len(s.out) {
+		n, errno := send(fd, s.out[s.written:min(len(s.out), s.written+piece)])
+		s.written += n
+		if errno == unix.EAGAIN {
+			return false
+		}
+		if errno != 0 {
+			s.wErrno = errno
+			break
+		}
+	}
+	return true
+}
 
 // An asking is one use of [Socket.Ask], for the function that runs on the descriptor.
 type asking struct {
@@ -24,7 +94,7 @@ func (s *Socket) Ask(p, buf []byte) (wrote, n int, err error) {
 		return s.askPlainly(p)
 	}
 	s.asking = asking{p: p, buf: buf}
-	err = s.raw.Read(s.ask)
+	err = s.raw.Read(s.asks)
 	a := s.asking
 	s.asking = asking{}
 	switch {
@@ -65,7 +135,9 @@ func (s *Socket) askDescriptor(fd uintptr) (done bool) {
 	return !a.asked
 }
 
-// receive and send are bare system calls: on a descriptor that never blocks there is no need to tell the scheduler.
+// piece is how much is given to the kernel in one call.
+const piece = 64 << 10
+
 func receive(fd uintptr, b []byte) (int, unix.Errno) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
