@@ -1,8 +1,9 @@
 // Package upstream is one upstream: its connections and the round trip over them.
 //
-// An [Attempt] is one try at an upstream. It writes a head that the gateway has made, sends the content beside it, reads
-// response heads one by one until the final one, and hands the content out in pieces of its own buffer, decoded from whatever
-// framing it came in. A connection goes back to the pool only when the exchange on it ended cleanly, and is looked at
+// An [Attempt] is one try at an upstream (attempt.go). It writes a head that the gateway has made, sends the content beside it
+// (sender.go), reads response heads one by one until the final one (roundtrip.go), and hands the content out in pieces of its own
+// buffer, decoded from whatever framing it came in (content.go); or what both sides say once they have agreed to another
+// protocol (tunnel.go). A connection goes back to the pool only when the exchange on it ended cleanly, and is looked at
 // before it is used again: bytes that came late would answer another client's request.
 //
 // An [Upstream] is one or more endpoints, each an address with a pool of its own (endpoint.go). They come from the
