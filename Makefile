@@ -8,7 +8,7 @@ STATIC   := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 2m
 SOAKTIME ?= 30m
 
-.PHONY: build run test lint unit bench soak fuzz clean programs
+.PHONY: build run test lint unit bench rfc-peers soak fuzz clean programs
 
 build: programs $(WASM)
 
@@ -44,6 +44,11 @@ bench: build
 	bin/bench -assert
 	bin/bench flip -assert
 	bin/bench body -assert
+
+# The rules of RFC 9110 and 9112, against Breakwater and against nginx, HAProxy and Apache: writes the comparison into gateway/README.md.
+rfc-peers:
+	@.ci/need nginx nginx && .ci/need haproxy haproxy && .ci/need apache2 apache2
+	RFC_PEERS=1 $(GO) test -v -count=1 -run TestPeers -timeout 30m ./gateway/e2e/rfc
 
 # Load with random faults, for as long as SOAKTIME, after every fault at every byte.
 soak:

@@ -1,6 +1,7 @@
 package rfc
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -125,10 +126,11 @@ func bad(r *response) string {
 	return ""
 }
 
-// cut: the client gets the beginning of the content, and sees that it is not all. A 502 instead is as good.
+// cut: the client gets the beginning of the content, and sees that it is not all. A 502 instead is as good, and so is the end of the
+// connection before anything.
 func cut(content string) verdict {
 	return func(r *response) string {
-		if bad(r) == "" || r.err != nil && r.status == 200 && strings.HasPrefix(content, r.content) {
+		if bad(r) == "" || errors.Is(r.err, errNothing) || r.err != nil && r.status == 200 && strings.HasPrefix(content, r.content) {
 			return ""
 		}
 		return fmt.Sprintf("expected a response that is seen to be cut; got %s", r)

@@ -120,7 +120,7 @@ func (e *end) take(n int) string {
 // not ended.
 func (e *end) rest() (s, how string) {
 	e.ready()
-	b, err := io.ReadAll(e.r)
+	s, err := e.readAll()
 	switch {
 	case err == nil:
 		how = "FIN"
@@ -129,7 +129,7 @@ func (e *end) rest() (s, how string) {
 	default:
 		how = "RST"
 	}
-	return string(b), how
+	return s, how
 }
 
 // ends fails the rule unless the proxy ends the connection, with FIN or RST, and sends nothing more before.
@@ -183,7 +183,10 @@ func (c *client) response(method string) *response {
 			c.content(r, method)
 			return r
 		}
-		interims = append(interims, r)
+		if interims = append(interims, r); len(interims) > 1000 {
+			r.interims, r.err = interims, errors.New("interim responses without end")
+			return r
+		}
 	}
 }
 

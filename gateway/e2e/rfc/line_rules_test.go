@@ -44,7 +44,7 @@ var lineRules = []rule{
 	// version
 	{"9110-2.5-minor-above", should, "HTTP/1.2 is taken as HTTP/1.1", on(ask("GET /x HTTP/1.2"), passedAndKept(version("HTTP/1.1")))},
 	{"9112-2.3-version-own", must, "what is forwarded of HTTP/1.0 has the proxy's own version", on("GET /x HTTP/1.0\r\nHost: rfc.test\r\n\r\n", passed(version("HTTP/1.1")))},
-	{"9110-2.5-major-above", must, "HTTP/2.0 in HTTP/1.1 syntax is not passed on as it is", on(ask("GET /x HTTP/2.0"), refused(400, 505))},
+	{"9110-2.5-major-above", must, "HTTP/2.0 in HTTP/1.1 syntax is not passed on as it is", on(ask("GET /x HTTP/2.0"), either(passed(version("HTTP/1.1")), refused(400, 505)))},
 	{"9110-15.6.6-major-above-505", quality, "another major version is refused with 505", on(ask("GET /x HTTP/2.0"), refused(505))},
 	{"9110-15.6.6-major-zero", quality, "HTTP/0.9 with a version is refused", on(ask("GET /x HTTP/0.9"), refused(400, 505))},
 	{"9112-2.3-request-version-case", must, "the version has case: http/1.1 is none", on(ask("GET /x http/1.1"), refused(400, 505))},
@@ -96,13 +96,13 @@ var sizeRules = []rule{
 		x.nothingArrives()
 	})},
 	{"9112-9.3-length-beyond-settled", must, "content that is refused is read to its end or the connection ends: it is never taken for a request", on(fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", post, 60*len(other), strings.Repeat(other, 60)), func(x *exchange, c *client) {
-		x.refusal(c)
+		either(passed(nil), func(x *exchange, c *client) { x.refusal(c) })(x, c) // not every proxy can be set up to refuse it
 		x.endsOrKept(c)
 	})},
 	{"9110-15.5.14-length-huge", quality, "a length of exabytes is refused with 413, and nobody waits for it", on(post+"Content-Length: 9223372036854775807\r\n\r\n", refused(413))},
 	{"9110-15.5.14-chunked-at-limit", must, "chunked content of exactly the limit is taken", on(chunked+"400\r\n"+strings.Repeat("a", maxContent)+"\r\n"+last, passedAndKept(content(strings.Repeat("a", maxContent))))},
-	{"9110-15.5.14-chunked-beyond", must, "chunked content that grows beyond the limit is not passed on as whole", on(chunked+strings.Repeat("200\r\n"+strings.Repeat("a", 512)+"\r\n", 20)+last, broken)},
-	{"9110-15.5.14-chunk-beyond", must, "a chunk larger than the limit is not passed on as whole", on(chunked+"10000\r\n"+strings.Repeat("a", 0x10000)+"\r\n"+last, broken)},
+	{"9110-15.5.14-chunked-beyond", quality, "chunked content that grows beyond the limit is not passed on as whole", on(chunked+strings.Repeat("200\r\n"+strings.Repeat("a", 512)+"\r\n", 20)+last, broken)},
+	{"9110-15.5.14-chunk-beyond", quality, "a chunk larger than the limit is not passed on as whole", on(chunked+"10000\r\n"+strings.Repeat("a", 0x10000)+"\r\n"+last, broken)},
 }
 
 func ask(l string) string { return l + "\r\nHost: rfc.test\r\n\r\n" }

@@ -164,8 +164,8 @@ func (e *end) readContent(m *message, closing bool) {
 		}
 	case closing:
 		m.framing = "close"
-		b, err := io.ReadAll(e.r)
-		m.content, m.wire, m.err = string(b), string(b), err
+		m.content, m.err = e.readAll()
+		m.wire = m.content
 	default:
 		m.framing = "none"
 	}
@@ -196,9 +196,21 @@ func (e *end) readChunks(m *message) {
 	}
 }
 
+// tooMuch is how much a rule takes at a time: what a proxy sends without end is not kept without end.
+const tooMuch = 64 << 20
+
+// readAll returns what comes until the connection ends.
+func (e *end) readAll() (string, error) {
+	b, err := io.ReadAll(io.LimitReader(e.r, tooMuch))
+	if len(b) == tooMuch {
+		err = errors.New("more content than anybody has sent")
+	}
+	return string(b), err
+}
+
 // readN returns n bytes, or those that came.
 func (e *end) readN(n int64) (string, error) {
-	b, err := io.ReadAll(io.LimitReader(e.r, n))
+	b, err := io.ReadAll(io.LimitReader(e.r, min(n, tooMuch)))
 	if err == nil && int64(len(b)) < n {
 		err = io.ErrUnexpectedEOF
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 var only = flag.String("only", "", "run only the rules whose id matches this regular expression")
@@ -79,6 +80,7 @@ type result struct {
 	rule     *rule
 	failed   *failure // nil: the rule holds
 	note     string
+	took     time.Duration
 }
 
 // run runs all rules, several at a time.
@@ -114,7 +116,9 @@ func (s *subject) run(t *testing.T) []*result {
 			if s.open != nil {
 				stop = s.open(t, l)
 			}
+			began := time.Now()
 			r.failed = s.try(r.rule, l)
+			r.took = time.Since(began)
 			stopping.Add(1)
 			go func() { defer stopping.Done(); stop() }()
 		}()
@@ -142,7 +146,14 @@ func (s *subject) try(r *rule, l *lane) (failed *failure) {
 		}
 	}()
 	r.run(x)
-	x.helpers.Wait()
+	done := make(chan struct{})
+	go func() { x.helpers.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(s.patience): // what it waits for ends with the connections
+		x.close()
+		<-done
+	}
 	return x.failed
 }
 
@@ -155,6 +166,9 @@ func report(w *os.File, name string, results []*result) {
 			word = "FAIL"
 		}
 		fmt.Fprintf(&b, "%s %-7s %-4s %-6s %s: %s\n", word, r.rule.level, r.rule.id[:4], strings.Fields(r.rule.section())[1], r.rule.id, r.rule.says)
+		if r.took > 5*time.Second {
+			fmt.Fprintf(&b, "     took %.0f s\n", r.took.Seconds())
+		}
 		if r.failed != nil {
 			fmt.Fprintf(&b, "     %s\n", r.failed.text)
 			if r.note != "" {

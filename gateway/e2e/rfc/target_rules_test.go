@@ -72,12 +72,18 @@ func untouched(bytes string) func(x *exchange) {
 }
 
 func untouchedOrRefused(bytes string) func(x *exchange) {
-	return on("GET "+bytes+" HTTP/1.1\r\nHost: rfc.test\r\n\r\n", either(passedAndKept(target(bytes)), refusedOrTurnedAway(400)))
+	return on("GET "+bytes+" HTTP/1.1\r\nHost: rfc.test\r\n\r\n", either(passedAndKept(target(bytes)), refusedOrTurnedAway()))
 }
 
 // absolute sends a target in place of which the origin must be asked for another.
 func absolute(method, bytes, want string) func(x *exchange) {
-	return on(method+" "+bytes+" HTTP/1.1\r\nHost: rfc.test\r\n\r\n", passedAndKept(target(want)))
+	host := "rfc.test"
+	if _, rest, is := strings.Cut(bytes, "://rfc.test"); is {
+		port, _, _ := strings.Cut(rest, "/")
+		port, _, _ = strings.Cut(port, "?")
+		host += port
+	}
+	return on(method+" "+bytes+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n", passedAndKept(target(want)))
 }
 
 // answeredAndKept: the proxy answers itself, with any status but that of a mistake in the syntax, and the connection is kept.
