@@ -190,13 +190,6 @@ func (c *client) response(method string) *response {
 	}
 }
 
-// ask sends a request and reads the response.
-func (c *client) ask(request string) *response {
-	c.send(request) //nolint:errcheck // the answer says it
-	method, _, _ := strings.Cut(request, " ")
-	return c.response(method)
-}
-
 // An origin is the end of a connection that the proxy made to the origin.
 type origin struct{ *end }
 

@@ -23,15 +23,6 @@ func refused(statuses ...int) expectation {
 	}
 }
 
-// turnedAway is refused, but the connection is good for the next request.
-func turnedAway(statuses ...int) expectation {
-	return func(x *exchange, c *client) {
-		x.refusal(c, statuses...)
-		x.nothingArrives()
-		x.kept(c)
-	}
-}
-
 // refusal reads the response, which must be a refusal.
 func (x *exchange) refusal(c *client, statuses ...int) {
 	x.heardFirst(c)

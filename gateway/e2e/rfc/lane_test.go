@@ -44,10 +44,16 @@ type subject struct {
 
 // breakwater runs in this process, so that the race detector sees it as well; each lane has a gateway of its own.
 var breakwater = &subject{name: "Breakwater", patience: 20 * time.Second, open: func(t *testing.T, l *lane) func() {
-	dir := t.TempDir()
+	address, stop := serve(t, t.TempDir(), l.origin.Addr().String(), l.site)
+	l.address = address
+	return stop
+}}
+
+// serve runs a gateway before an origin. Its access log is in dir. stop ends it.
+func serve(t *testing.T, dir, origin string, s site) (address string, stop func()) {
 	timeouts, upstream, limits := "{head: 60s, idle: 60s, idle_body: 60s, write: 60s}",
 		"{connect: 60s, response_head: 60s, idle_body: 60s, idle_connection: 60s}", ""
-	switch l.site {
+	switch s {
 	case hurried:
 		timeouts = fmt.Sprintf("{head: %[1]s, idle: %[1]s, idle_body: %[1]s, write: %[1]s}", hurry)
 		upstream = fmt.Sprintf("{connect: %[1]s, response_head: %[1]s, idle_body: %[1]s, idle_connection: %[1]s}", hurry)
@@ -66,24 +72,23 @@ upstreams:
 routes:
   - {name: all, path: "/{rest...}", upstream: origin%[4]s}
   - {name: traced, path: "/{rest...}", methods: [TRACE], upstream: origin%[4]s}
-`, timeouts, l.origin.Addr(), upstream, limits), 0o600); err != nil {
+`, timeouts, origin, upstream, limits), 0o600); err != nil {
 		t.Error(err)
-		return func() {}
+		return "", func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g, err := gateway.New(ctx, gateway.Options{Config: file})
 	if err != nil {
 		cancel()
 		t.Error(err)
-		return func() {}
+		return "", func() {}
 	}
-	l.address = g.Addr().String()
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
-	return func() {
+	return g.Addr().String(), func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	}
-}}
+}

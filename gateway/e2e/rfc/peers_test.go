@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -170,6 +171,13 @@ func addresses(t *testing.T, lanes []*lane) {
 // launch starts a peer and waits until it answers in the last lane.
 func launch(t *testing.T, lanes []*lane, program string, args ...string) {
 	t.Helper()
+	launchAt(t, lanes[len(lanes)-1].address, "\x01\r\n\r\n", program, args...) // what is no HTTP is for no origin
+}
+
+// launchAt starts a peer and waits until somebody at that address says something to those bytes. stop ends it in peace, and returns what
+// it has said.
+func launchAt(t *testing.T, address, question, program string, args ...string) (stop func(s syscall.Signal) string) {
+	t.Helper()
 	var said bytes.Buffer
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -179,16 +187,21 @@ func launch(t *testing.T, lanes []*lane, program string, args ...string) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
-		select {
-		case <-ended:
-		case <-time.After(20 * time.Second):
-			cmd.Process.Kill() //nolint:errcheck
-			<-ended
-		}
-	})
-	for end := time.Now().Add(60 * time.Second); !answers(lanes[len(lanes)-1].address); time.Sleep(20 * time.Millisecond) {
+	var once sync.Once
+	stop = func(s syscall.Signal) string {
+		once.Do(func() {
+			cmd.Process.Signal(s) //nolint:errcheck // it may have ended
+			select {
+			case <-ended:
+			case <-time.After(20 * time.Second):
+				cmd.Process.Kill() //nolint:errcheck
+				<-ended
+			}
+		})
+		return said.String()
+	}
+	t.Cleanup(func() { stop(syscall.SIGTERM) })
+	for end := time.Now().Add(60 * time.Second); !answers(address, question); time.Sleep(20 * time.Millisecond) {
 		select {
 		case err := <-ended:
 			ended <- err
@@ -199,17 +212,17 @@ func launch(t *testing.T, lanes []*lane, program string, args ...string) {
 			t.Fatalf("%s does not answer", program)
 		}
 	}
+	return stop
 }
 
-// answers reports whether somebody at that address says something to what is no HTTP, and so is for no origin.
-func answers(address string) bool {
+func answers(address, question string) bool {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return false
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(10 * time.Second)) //nolint:errcheck
-	io.WriteString(c, "\x01\r\n\r\n")               //nolint:errcheck
+	io.WriteString(c, question)                     //nolint:errcheck
 	n, _ := c.Read(make([]byte, 1))
 	return n > 0
 }
