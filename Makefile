@@ -25,10 +25,12 @@ $(WASM): bin/guests/%.wasm:
 run: build
 	@cmd/breakwater/example/run.sh
 
-# Everything that CI runs. The fuzzers run for two seconds each, the soak test for twenty.
+# Everything that CI runs. The fuzzers run for two seconds each, the soak test for twenty. The rules of HTTP come last, one line each.
 test: lint build
 	@.ci/need gcc gcc && .ci/need git git && .ci/need curl curl && .ci/need openssl openssl
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+	@.ci/need nginx nginx && .ci/need haproxy haproxy && .ci/need apache2 apache2
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v /e2e/rfc$$)
+	CGO_ENABLED=1 $(GO) test -race -v -count=1 -timeout 20m ./gateway/e2e/rfc
 	@.ci/fuzz 2s
 
 lint:

@@ -26,6 +26,7 @@ var (
 	ErrLength       = errors.New("Content-Length: expected one decimal number")
 	ErrLengths      = errors.New("Content-Length: given twice with different values")
 	ErrCoding       = errors.New("Transfer-Encoding: expected chunked, once")
+	ErrOtherCoding  = errors.New("Transfer-Encoding: expected chunked and no compression before it")
 	ErrCodingAndLen = errors.New("both Transfer-Encoding and Content-Length")
 	ErrCoding10     = errors.New("Transfer-Encoding in an HTTP/1.0 message")
 )
@@ -38,7 +39,7 @@ type declared struct {
 
 func declare(fields []Field, minor int) (d declared, err error) {
 	d.length = -1
-	coded := false
+	coded, compressed := false, false
 	for i := range fields {
 		f := &fields[i]
 		switch f.Known {
@@ -48,10 +49,16 @@ func declare(fields []Field, minor int) (d declared, err error) {
 			}
 			coded = true
 			for e := range Elements(f.Value) { // empty ones are none (9110 5.6.1.2)
-				if d.chunked || !EqualFold(e, "chunked") {
+				switch {
+				case d.chunked: // there is nothing behind it
+					return d, ErrCoding
+				case EqualFold(e, "chunked"):
+					d.chunked = true
+				case isCompression(e):
+					compressed = true
+				default:
 					return d, ErrCoding
 				}
-				d.chunked = true
 			}
 		case ContentLength:
 			n, ok := parseLength(f.Value)
@@ -64,10 +71,23 @@ func declare(fields []Field, minor int) (d declared, err error) {
 			d.length = n
 		}
 	}
-	if coded && !d.chunked {
+	switch {
+	case coded && !d.chunked:
 		return d, ErrCoding
+	case compressed:
+		return d, ErrOtherCoding
 	}
 	return d, nil
+}
+
+// isCompression reports whether a transfer coding is one of those that 9112 7.2 registers. They are not understood here.
+func isCompression(coding []byte) bool {
+	for _, name := range [...]string{"gzip", "x-gzip", "deflate", "compress", "x-compress"} {
+		if EqualFold(coding, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // parseLength reads a Content-Length. "5, 5", the same number repeated, is one number (9112 6.3).

@@ -162,7 +162,10 @@ func (h *RequestHead) Check(method, target, version, raw []byte) *RequestError {
 	if h.Hops.TooMany {
 		return bad("Connection: lists too many names")
 	}
-	if h.Framing, h.Length, err = RequestFraming(h.Fields, h.Minor); err != nil {
+	switch h.Framing, h.Length, err = RequestFraming(h.Fields, h.Minor); {
+	case err == ErrOtherCoding:
+		return &RequestError{501, err} // 9112 6.1
+	case err != nil:
 		return &RequestError{400, err}
 	}
 	if e := h.readHost(); e != nil {

@@ -7,11 +7,7 @@ var departures = map[string]string{
 }
 
 // pending are rules that Breakwater does not follow yet, and what is missing.
-var pending = byRule(map[string][]string{
-	"wire answers 400 where 501 is meant": {
-		"9112-6.1-request-coding-unknown",
-	},
-})
+var pending = byRule(map[string][]string{})
 
 // byRule turns reasons with their rules into rules with their reason.
 func byRule(reasons map[string][]string) map[string]string {
