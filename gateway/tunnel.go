@@ -67,11 +67,11 @@ func (x *exchange) tunnel() {
 	x.answer.status, x.headSent = fasthttp.StatusSwitchingProtocols, true
 	x.closing = true
 	x.from.End()
+	x.conn.Unwatch() // both sides are read from here on: a client may end its way as soon as it has the 101
 	if !x.flush() {
 		return
 	}
 	t := x.attempt.Tunnel()
-	x.conn.Unwatch() // from here on both sides are read
 	x.conn.SetLimit(time.Time{})
 	t.Socket().SetLimit(time.Time{})
 	x.from.Begin(wire.UntilClose, -1)
