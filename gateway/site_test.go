@@ -125,6 +125,12 @@ func (s *site) metric(series string) string {
 	return ""
 }
 
+// counted waits until the series has that value: a request is counted after its answer.
+func (s *site) counted(series, want string) {
+	s.t.Helper()
+	eventually(s.t, series+" "+want, func() bool { return s.metric(series) == want })
+}
+
 // eventually waits until what it says holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
