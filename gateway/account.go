@@ -33,7 +33,7 @@ func (x *exchange) account() (now time.Time) {
 	if a.problem != nil {
 		x.g.meters.problem(a.problem)
 	}
-	if a.err != nil && a.verdict.Class != abi.Aborted && x.route != nil {
+	if a.err != nil && a.verdict.Class != abi.Aborted && a.verdict.Class != abi.Shed && x.route != nil {
 		x.g.exchangeFailures.log(x.g.log, "a request failed", "route", x.route.name, "request", x.id, "status", a.status, "error", a.err)
 	}
 	if x.cut {

@@ -198,7 +198,7 @@ func (g *Gateway) drain(server *fasthttp.Server, clients *conn.Listener) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("drain: %d connections were still in use after %v: %w", server.GetOpenConnectionsCount(), length, err)
+	err = fmt.Errorf("drain: %d connections were still in use after %v: %w", clients.Open(), length, err)
 	select {
 	case <-clients.Abort():
 	case <-time.After(abortTime): // something waits that no client's leaving ends; it finds no snapshot to go on with

@@ -191,7 +191,8 @@ func (a *Accepted) drain() {
 	}
 }
 
-func (l *Listener) count() int {
+// Open is how many connections are open.
+func (l *Listener) Open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.open)
@@ -273,7 +274,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.Max == 0 || l.count() < l.Max {
+		if l.Max == 0 || l.Open() < l.Max {
 			return l.accept(c), nil
 		}
 		if l.Refused != nil {

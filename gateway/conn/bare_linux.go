@@ -2,7 +2,6 @@ package conn
 
 import (
 	"io"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -137,22 +136,3 @@ func (s *Socket) askDescriptor(fd uintptr) (done bool) {
 
 // piece is how much is given to the kernel in one call.
 const piece = 64 << 10
-
-func receive(fd uintptr, b []byte) (int, unix.Errno) {
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
-		if errno != unix.EINTR {
-			return max(0, int(n)), errno
-		}
-	}
-}
-
-func send(fd uintptr, b []byte) (int, unix.Errno) {
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
-			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		if errno != unix.EINTR {
-			return max(0, int(n)), errno
-		}
-	}
-}
