@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/breakwater-gateway/breakwater/gateway/inbound"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/plugins/engine"
@@ -88,7 +89,7 @@ func (c *requestContent) readStream(b []byte) (int, error) {
 func (c *requestContent) readTrailers() error {
 	fields, err := wire.ParseFields(c.trailers[:0], c.x.from.Trailers())
 	if err != nil {
-		return err
+		return &inbound.MalformedError{Err: err}
 	}
 	c.trailers = fields[:0]
 	for _, f := range fields {

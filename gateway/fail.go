@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/breakwater-gateway/breakwater/gateway/conn"
 	"github.com/breakwater-gateway/breakwater/gateway/inbound"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/valyala/fasthttp"
@@ -49,14 +48,14 @@ func (x *exchange) fail(err error) {
 func (x *exchange) failContent(err error) {
 	x.answer.err, x.closing = err, true
 	switch {
-	case errors.Is(err, conn.ErrEnd), errors.Is(err, conn.ErrInterrupted):
-		x.leave()
 	case errors.Is(err, errBodyLimit):
 		x.refuse(&problemTooLarge, fasthttp.StatusRequestEntityTooLarge, "the content is larger than this route takes")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		x.refuse(&problemSlow, fasthttp.StatusRequestTimeout, "the content did not arrive in time")
-	default:
+	case errors.As(err, new(*inbound.MalformedError)):
 		x.refuse(&problemMalformed, fasthttp.StatusBadRequest, "the content is not what its framing says")
+	default:
+		x.leave() // the connection has ended
 	}
 }
 

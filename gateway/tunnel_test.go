@@ -196,33 +196,3 @@ func TestUpgradeThatIsNotOne(t *testing.T) {
 		})
 	}
 }
-
-// TestHalfClosed has a client end its side before there is a response.
-func TestHalfClosed(t *testing.T) {
-	for _, means := range []string{"gone", "waiting"} {
-		t.Run(means, func(t *testing.T) {
-			fin := make(chan struct{})
-			ended := make(chan bool, 1)
-			r := prepare(t, serveUpstream(t, func(c *peer) {
-				c.head()
-				close(fin)
-				if means == "waiting" {
-					c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-				}
-				rest, _ := c.rest()
-				ended <- rest == ""
-			}), strings.Replace(switching, "{name: all,", "{name: all, half_closed: "+means+",", 1)).serving()
-			c := r.dial()
-			c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-			<-fin
-			c.Conn.(*net.TCPConn).CloseWrite() //nolint:errcheck
-			got, _ := c.rest()
-			if means == "gone" && got != "" || means == "waiting" && (status(got) != "200 OK" || !strings.HasSuffix(got, "ok")) {
-				t.Errorf("got %q", got)
-			}
-			if means == "gone" && !<-ended {
-				t.Error("the upstream's exchange goes on")
-			}
-		})
-	}
-}

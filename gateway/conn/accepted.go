@@ -16,7 +16,7 @@ type Accepted struct {
 
 	mu      sync.Mutex
 	ended   bool        // the client has sent FIN
-	left    bool        // the client has sent RST, or FIN when that means the same
+	gone    bool        // the client has sent RST: it takes nothing any more
 	patient bool        // FIN does not mean that
 	waiter  Interrupter // broken into when the client leaves
 	linger  atomic.Bool
@@ -95,7 +95,7 @@ func (a *Accepted) Watch(i Interrupter) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.waiter = i
-	if a.left {
+	if a.hasLeft() {
 		i.Interrupt()
 	}
 }
@@ -111,26 +111,27 @@ func (a *Accepted) Unwatch() {
 func (a *Accepted) Left() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.left
+	return a.hasLeft()
 }
+
+func (a *Accepted) hasLeft() bool { return a.gone || a.ended && !a.patient }
 
 // peerEnded notes that the client has sent FIN; gone says that it takes nothing any more either.
 func (a *Accepted) peerEnded(gone bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.ended = true
-	a.left = a.left || gone || !a.patient
-	if a.left && a.waiter != nil {
+	a.ended, a.gone = true, a.gone || gone
+	if a.hasLeft() && a.waiter != nil {
 		a.waiter.Interrupt()
 	}
 }
 
-// KeepHalfClosed says whether a client that has sent FIN is still one that waits for its response. Else it counts as gone.
+// KeepHalfClosed says whether a client that has sent FIN, now or before, still waits for its response. Else it counts as gone.
+// Nothing is watched for it meanwhile.
 func (a *Accepted) KeepHalfClosed(keep bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.patient = keep
-	a.left = a.left || a.ended && !keep
 }
 
 // Linger makes Close wait a moment for the client to see the response: input that nobody read would turn the close into an

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"io"
+	"net"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,9 +33,9 @@ func (s *Socket) readOnce(p []byte) (int, error) {
 	s.in = nil
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, s.failed("read", err)
 	case s.rErrno != 0:
-		return 0, s.rErrno
+		return 0, s.failed("read", s.rErrno)
 	case s.got == 0:
 		return 0, io.EOF
 	}
@@ -57,7 +58,18 @@ func (s *Socket) writeOnce(p []byte) (int, error) {
 	if err == nil && s.wErrno != 0 {
 		err = s.wErrno
 	}
+	if err != nil {
+		err = s.failed("write", err)
+	}
 	return s.written, err
+}
+
+// failed says of err where and in what it happened, as package net does.
+func (s *Socket) failed(op string, err error) error {
+	if e, ok := err.(*net.OpError); ok {
+		err = e.Err // of the network poller's
+	}
+	return &net.OpError{Op: op, Net: "tcp", Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: err}
 }
 
 func (s *Socket) writeDescriptor(fd uintptr) (done bool) {
@@ -102,7 +114,7 @@ func (s *Socket) Ask(p, buf []byte) (wrote, n int, err error) {
 	case a.ended:
 		return a.wrote, 0, ErrEnd
 	case a.errno != 0:
-		return a.wrote, 0, a.errno
+		return a.wrote, 0, s.failed("ask", a.errno)
 	case a.asked:
 		return a.wrote, a.n, nil // if the deadline broke in, the Read that follows says what that means
 	case a.wrote > 0:

@@ -221,3 +221,31 @@ func TestWatcherLeavesNoDescriptors(t *testing.T) {
 		t.Errorf("%d descriptors, %d before", after, before)
 	}
 }
+
+func TestHalfClosed(t *testing.T) {
+	a, _ := pair(t)
+	a.peerEnded(false)
+	if !a.Left() {
+		t.Error("a client that has sent FIN is waited for")
+	}
+	a.KeepHalfClosed(true)
+	if a.Left() {
+		t.Error("FIN counts where it is said not to")
+	}
+	up, _ := pair(t)
+	a.Watch(up.Socket)
+	if up.Interrupted() {
+		t.Error("what waits for it is interrupted")
+	}
+	a.peerEnded(true)
+	if !a.Left() || !up.Interrupted() {
+		t.Error("a reset does not count")
+	}
+	b, _ := pair(t)
+	b.KeepHalfClosed(true)
+	b.peerEnded(false)
+	b.KeepHalfClosed(false)
+	if !b.Left() {
+		t.Error("the next request waits for it, too")
+	}
+}

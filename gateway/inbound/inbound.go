@@ -32,6 +32,12 @@ var (
 	ErrBareLF = errors.New("a line that ends in LF alone")
 )
 
+// A MalformedError is what is wrong with a content: it is not what its framing says.
+type MalformedError struct{ Err error }
+
+func (e *MalformedError) Error() string { return e.Err.Error() }
+func (e *MalformedError) Unwrap() error { return e.Err }
+
 // A Conn reads the requests of one connection. One goroutine at a time uses it. What it hands out holds until the next call of Next.
 type Conn struct {
 	*conn.Accepted
@@ -85,16 +91,10 @@ func (c *Conn) Next(began time.Time) (head []byte, err error) {
 		c.w, c.r = copy(c.buf, c.buf[c.r:c.w]), 0
 	}
 	c.SetReadIdle(0)
-	if err := c.begin(began); err != nil {
+	if err := c.await(began); err != nil {
 		return nil, err
 	}
-	for seen, empty := 0, 0; ; {
-		for seen == 0 && c.r+1 < c.w && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n' {
-			c.r, empty = c.r+2, empty+2 // an empty line before a request is passed over (9112 2.2), but not any number of them
-		}
-		if empty > c.o.MaxHead {
-			return nil, ErrHead
-		}
+	for seen := 0; ; {
 		b := c.buf[c.r:c.w]
 		if n := wire.HeadEnd(b, seen); n >= 0 {
 			if n > c.o.MaxHead {
@@ -110,26 +110,39 @@ func (c *Conn) Next(began time.Time) (head []byte, err error) {
 		if len(b) >= c.o.MaxHead {
 			return nil, tooLarge(b)
 		}
-		if seen = len(b); seen == 1 && b[0] == '\r' {
-			seen = 0
+		if seen == 0 && !c.first {
+			c.SetReadDeadline(after(time.Now(), c.o.HeadTimeout)) //nolint:errcheck // the read fails
 		}
+		seen = len(b)
 		if err := c.fill(); err != nil {
 			return nil, missing(err)
 		}
 	}
 }
 
-// begin waits for the first bytes of a request, and gives the rest of its head their time.
-func (c *Conn) begin(began time.Time) error {
-	first := c.o.IdleTimeout
-	if c.first || first == 0 {
-		first = c.o.HeadTimeout
+// await waits for the first byte of a request. Empty lines before it are passed over (9112 2.2), but not any number of them.
+func (c *Conn) await(began time.Time) error {
+	patience := c.o.IdleTimeout
+	if c.first {
+		patience = c.o.HeadTimeout
 	}
-	if c.w == 0 {
-		if len(c.buf) > firstBuffer {
-			c.buf = make([]byte, firstBuffer)
+	for empty := 0; ; {
+		for c.r+1 < c.w && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n' {
+			c.r, empty = c.r+2, empty+2
 		}
-		c.SetReadDeadline(after(began, first)) //nolint:errcheck // the read fails
+		if empty > c.o.MaxHead {
+			return ErrHead
+		}
+		if c.r+1 < c.w || c.r < c.w && c.buf[c.r] != '\r' {
+			return nil
+		}
+		if c.r == c.w {
+			c.r, c.w = 0, 0
+			if len(c.buf) > firstBuffer {
+				c.buf = make([]byte, firstBuffer)
+			}
+		}
+		c.SetReadDeadline(after(began, patience)) //nolint:errcheck // the read fails
 		if !c.Rest() {
 			return ErrOver
 		}
@@ -139,10 +152,6 @@ func (c *Conn) begin(began time.Time) error {
 			return ErrOver
 		}
 	}
-	if wire.HeadEnd(c.buf[:c.w], 0) < 0 && !c.first {
-		c.SetReadDeadline(after(time.Now(), c.o.HeadTimeout)) //nolint:errcheck // the read fails
-	}
-	return nil
 }
 
 // after is the time d after t, or zero, which is never, if d is 0.
@@ -186,8 +195,8 @@ func (c *Conn) fill() error {
 	return err
 }
 
-// Begin says how the content behind the head ends; until it is called there is none to be read, nor another request. With UntilClose everything that follows is
-// read as it is, for a connection that no longer speaks HTTP.
+// Begin says how the content behind the head ends; until it is called there is none to be read, nor another request. With
+// UntilClose everything that follows is read as it is, for a connection that no longer speaks HTTP.
 func (c *Conn) Begin(f wire.Framing, length int64) {
 	c.begun, c.framing, c.left = true, f, 0
 	switch f {
@@ -201,8 +210,8 @@ func (c *Conn) Begin(f wire.Framing, length int64) {
 	c.SetReadDeadline(time.Time{}) //nolint:errcheck // the head's; the content's own is set by SetReadIdle
 }
 
-// Read reads content, decoded from its framing. It returns io.EOF behind the last byte, and then only; [conn.ErrEnd] where the
-// connection ends.
+// Read reads content, decoded from its framing. It returns io.EOF behind the last byte, and then only; a [MalformedError] where
+// the framing is broken, and [conn.ErrEnd] or another of the connection's where that ends.
 func (c *Conn) Read(p []byte) (n int, err error) {
 	switch c.framing {
 	case wire.Length:
@@ -241,7 +250,7 @@ func (c *Conn) unchunk(p []byte) (n int, err error) {
 			content, used, err := c.chunks.Next(c.buf[c.r:min(c.w, c.r+len(p))])
 			c.r += used
 			if n = copy(p, content); err != nil {
-				return n, err
+				return n, &MalformedError{err}
 			}
 			continue
 		}
@@ -253,7 +262,7 @@ func (c *Conn) unchunk(p []byte) (n int, err error) {
 			}
 			content, used, err := c.chunks.Next(b)
 			if err != nil {
-				return n, err
+				return n, &MalformedError{err}
 			}
 			n += copy(p[n:], content)
 			b = b[used:]

@@ -131,7 +131,8 @@ func TestNoRequest(t *testing.T) {
 		{"a client that leaves", "", true, ErrOver},
 		{"half a head", "GET / HTTP/1.1\r\nHost", false, ErrTimeout},
 		{"a client that leaves in the middle of a head", "GET / HTTP/1.1\r\nHost", true, conn.ErrEnd},
-		{"empty lines only", "\r\n\r\n\r\n", false, ErrTimeout},
+		{"empty lines only", "\r\n\r\n\r\n", false, ErrOver},
+		{"half a head behind empty lines", "\r\n\r\nGET / HT", false, ErrTimeout},
 		{"a line without end", "GET /" + long, false, ErrLine},
 		{"a line of the limit's length", "GET /" + long[:8<<10-16] + " HTTP/1.1\r\n\r\n", false, ErrHead},
 		{"empty lines without end", strings.Repeat("\r\n", 8<<10), false, ErrHead},
@@ -141,17 +142,16 @@ func TestNoRequest(t *testing.T) {
 		{"LF alone", "\n", false, ErrBareLF},
 	}
 	for _, test := range tests {
-		for _, first := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, first %v", test.name, first), func(t *testing.T) {
+		for _, behind := range []string{"", get("/"), post("Content-Length: 1", "x"), post("Transfer-Encoding: chunked", "1\r\nx\r\n0\r\n\r\n")} {
+			t.Run(fmt.Sprintf("%s, behind %.4q", test.name, behind), func(t *testing.T) {
 				t.Parallel()
 				c, client := accept(t, o)
-				if !first {
-					io.WriteString(client, get("/")) //nolint:errcheck // the reader notices
+				io.WriteString(client, behind+test.sends) //nolint:errcheck // the reader notices
+				if behind != "" {
 					if _, _, _, err := next(c); err != nil {
 						t.Fatal(err)
 					}
 				}
-				io.WriteString(client, test.sends) //nolint:errcheck
 				if test.ends {
 					client.CloseWrite() //nolint:errcheck
 				}

@@ -67,7 +67,7 @@ var errUnclean = errors.New("connection not clean")
 // writeHead writes the request's head. With no content behind it, it waits for the beginning of the response as well.
 func (a *Attempt) writeHead(req *Request) (err error) {
 	l, n, came := a.l, 0, 0
-	if req.Body == nil && l.plain() {
+	if req.Body == nil && l.plain() && l.reused { // what a new connection says at once may be an answer
 		n, came, err = l.socket.Ask(req.Head, l.buf)
 		l.w, l.heard = came, came > 0
 	} else {
