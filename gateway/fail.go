@@ -29,11 +29,13 @@ func (x *exchange) fail(err error) {
 	case upstream.Timeout:
 		x.refuse(&problemTimeout, fasthttp.StatusGatewayTimeout, "the upstream "+x.route.upstreamName+" did not respond in time")
 	case upstream.Busy:
-		x.refuseLater(&problemBusy, fasthttp.StatusServiceUnavailable, time.Second, "too many requests are under way to the upstream "+x.route.upstreamName)
+		x.refuseLater(&problemBusy, fasthttp.StatusServiceUnavailable, time.Second,
+			"too many requests are under way to the upstream "+x.route.upstreamName)
 	case upstream.Unhealthy:
 		x.refuse(&problemUnhealthy, fasthttp.StatusServiceUnavailable, "no endpoint of the upstream "+x.route.upstreamName+" is fit to be asked")
 	case upstream.Resting:
-		x.refuseLater(&problemResting, fasthttp.StatusServiceUnavailable, e.After, "the upstream "+x.route.upstreamName+" has failed too often and is given a rest")
+		x.refuseLater(&problemResting, fasthttp.StatusServiceUnavailable, e.After,
+			"the upstream "+x.route.upstreamName+" has failed too often and is given a rest")
 	case upstream.ClientLeft:
 		x.leave()
 	case upstream.ClientBody:

@@ -44,9 +44,10 @@ func (g *Gateway) serve(from *inbound.Conn, head []byte) (ended time.Time) {
 		return
 	}
 	defer g.finish(x, &ended) // recovers, then accounts exactly once
-	if !x.check(head) || !x.match() || !x.admit() || !x.gates() {
+	if !x.check(head) || !x.match() || !x.admit() {
 		return // answered, as below
 	}
+	x.gates()
 	x.take()
 	if !x.inject() || !x.runRequestSteps() || !x.forward() {
 		return
@@ -231,7 +232,7 @@ func (x *exchange) authenticate() bool {
 }
 
 // gates asks each of the route's flags, once for the whole exchange.
-func (x *exchange) gates() bool {
+func (x *exchange) gates() {
 	for i := range x.route.steps {
 		s := &x.route.steps[i]
 		mode := flags.On
@@ -240,7 +241,6 @@ func (x *exchange) gates() bool {
 		}
 		x.modes = append(x.modes, mode)
 	}
-	return true
 }
 
 // runRequestSteps lets each step see and change the request. It reports whether the request is to be forwarded.

@@ -59,12 +59,12 @@ func work(tb testing.TB) map[string]func() {
 	}
 	return map[string]func(){
 		"RequestHead": func() {
-			must(req.Check(method, target, version, fields) == nil)
+			must(req.check(method, target, version, fields) == nil)
 			for i := range req.Fields {
 				req.Hops.Drops(&req.Fields[i])
 			}
 		},
-		"RequestHead/absolute": func() { must(other.Check(method, absolute, version, v6) == nil) },
+		"RequestHead/absolute": func() { must(other.check(method, absolute, version, v6) == nil) },
 		"ResponseHead": func() {
 			must(HeadEnd(response, 0) == len(response) && resp.Parse(response) == nil)
 			framing, _, err := ResponseFraming(resp.Fields, resp.Minor, resp.Status, get)

@@ -98,7 +98,7 @@ type RequestHead struct {
 	Method []byte
 	Target []byte  // as on the wire
 	Minor  int     // of the version: HTTP/1.Minor
-	Fields []Field // reused by the next Check
+	Fields []Field // reused by the next Parse
 	Hops   Hops
 
 	Host      []byte // what the request is for: the authority of an absolute-form target, else the Host field
@@ -135,14 +135,14 @@ func (h *RequestHead) Parse(b []byte) *RequestError {
 		h.Method, h.Target = nil, nil
 		return bad("request line: expected a method, a target and a version with one space between")
 	}
-	return h.Check(method, target, version, b[end+1:])
+	return h.check(method, target, version, b[end+1:])
 }
 
 var space = []byte{' '}
 
-// Check makes h the request of that method, target and version, whose field lines are the bytes raw, and says what is wrong
+// check makes h the request of that method, target and version, whose field lines are the bytes raw, and says what is wrong
 // with it if it is not one that can be forwarded: every recipient after us must read what we have read.
-func (h *RequestHead) Check(method, target, version, raw []byte) *RequestError {
+func (h *RequestHead) check(method, target, version, raw []byte) *RequestError {
 	h.Method, h.Target = method, target
 	if !IsToken(method) {
 		return bad("method: expected a token")

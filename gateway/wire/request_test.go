@@ -10,7 +10,7 @@ func check(h *RequestHead, head string) *RequestError {
 	line, fields, _ := strings.Cut(head, "\r\n")
 	method, rest, _ := strings.Cut(line, " ")
 	i := max(strings.LastIndexByte(rest, ' '), 0)
-	return h.Check([]byte(method), []byte(rest[:i]), []byte(strings.TrimPrefix(rest[i:], " ")), []byte(fields))
+	return h.check([]byte(method), []byte(rest[:i]), []byte(strings.TrimPrefix(rest[i:], " ")), []byte(fields))
 }
 
 func status(err *RequestError) int {
@@ -127,7 +127,7 @@ func TestTargets(t *testing.T) {
 	}
 	var h RequestHead
 	for _, test := range tests {
-		err := h.Check([]byte(test.method), []byte(test.target), []byte("HTTP/1.1"), []byte("Host: h\r\n\r\n"))
+		err := h.check([]byte(test.method), []byte(test.target), []byte("HTTP/1.1"), []byte("Host: h\r\n\r\n"))
 		want := 0
 		if test.uri == "" {
 			want = 400
