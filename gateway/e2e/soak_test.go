@@ -24,7 +24,8 @@ import (
 // soakConfig is everything that the gateway has, at work on downloads and uploads of media.
 const soakConfig = listeners + `
 clients: {file: clients.yaml, credential: {field: D360-API-KEY}}
-upstreams: [{name: partner, url: "http://PARTNER", timeouts: {response_head: 5s, idle_body: 5s}}]
+upstreams:
+  - {name: partner, url: "http://PARTNER", timeouts: {response_head: 5s, idle_body: 5s}, limits: {requests: 64, pending: 64, pending_time: 5s}}
 flags: {file: flags.yaml}
 plugins:
   - {name: drop-query-param, path: DROP, limits: {time: 30s}}
@@ -40,6 +41,7 @@ routes:
       - {name: drop, plugin: drop-query-param, config: {parameters: [phone_number_id]}, gate: {flag: drop, fallback: off}}
       - {name: classify, plugin: classify-partner, config: {parameters: [phone_number_id]}, gate: {flag: classify, fallback: off}}
     limits: {errors: {count: 20, window: 60m, block: 30m}}
+    retry: {attempts: 3, on: [connect, reset, retryable-verdict], backoff: 2ms, backoff_max: 10ms}
 `
 
 // A want is a media whose content the soak test asks for.
