@@ -103,3 +103,41 @@ func TestPending(t *testing.T) {
 		eventually(t, series+" "+want, func() bool { return s.metric(series) == want })
 	}
 }
+
+// TestTimeOverInTheQueue has a request's time be over while it waits for its turn: the upstream was never asked, so that it has
+// not failed, and nobody tries again.
+func TestTimeOverInTheQueue(t *testing.T) {
+	arrived, answer := make(chan bool, 10), make(chan bool)
+	up := serveUpstream(t, func(c *peer) {
+		for c.head() != "" {
+			arrived <- true
+			<-answer
+			c.send(respond(200, "fine"))
+		}
+	})
+	s := launch(t, up, `    limits: {requests: 1, pending: 1, pending_time: 0}
+routes:
+  - {name: first, path: /first, upstream: up}
+  - {name: exchange, path: /exchange, upstream: up, limits: {total: 50ms}}
+  - {name: attempt, path: /attempt, upstream: up, retry: {on: [connect, timeout], per_try: 50ms}}
+`)
+	first := s.dial()
+	first.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-arrived
+	for _, whose := range []string{"exchange", "attempt"} {
+		r := s.dial().get("/"+whose, "")
+		if p := r.problem(t); r.code != 503 || r.kind() != "upstream-busy" || p["fault"] != "gateway" {
+			t.Errorf("the time of the %s: %d %s", whose, r.code, r.body)
+		}
+	}
+	answer <- true
+	if r := first.reply("GET"); r.body != "fine" {
+		t.Errorf("the first: %d %s", r.code, r.body)
+	}
+	if got := s.metric(`breakwater_retries_total{route="attempt",reason="connect"}`); got != "" { // what has not been is not listed
+		t.Errorf("%s retries, want none", got)
+	}
+	if n := len(arrived); n != 0 {
+		t.Errorf("%d more requests at the upstream", n)
+	}
+}

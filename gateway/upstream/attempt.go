@@ -126,12 +126,7 @@ func (a *Attempt) do(req *Request, client *conn.Accepted, to Interims) error {
 }
 
 // tryLimit is when there must be a response.
-func (r *Request) tryLimit() time.Time {
-	if !r.Try.IsZero() && (r.Limit.IsZero() || r.Try.Before(r.Limit)) {
-		return r.Try
-	}
-	return r.Limit
-}
+func (r *Request) tryLimit() time.Time { return earlier(r.Limit, r.Try) }
 
 // Accept says that the response is the one: from here on only the exchange's limit holds.
 func (a *Attempt) Accept(req *Request) {

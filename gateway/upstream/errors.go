@@ -15,7 +15,7 @@ type Kind uint8
 
 const (
 	Connect    Kind = iota + 1 // no connection could be made
-	Busy                       // the limit of connections is reached: nothing was tried
+	Busy                       // a limit of ours is reached: nothing was tried
 	Timeout                    // it took too long
 	Protocol                   // what came is not HTTP/1.1
 	Cut                        // the connection ended or broke before the response did

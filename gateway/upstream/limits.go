@@ -143,21 +143,14 @@ func (g *gate) place(w *waiter, limit time.Time, client *conn.Accepted) error {
 	}
 	g.queued.Add(1)
 	now := g.now()
-	end := after(now, g.limits.PendingTime)
-	total := !limit.IsZero() && (end.IsZero() || limit.Before(end)) // what ends the waiting is the exchange's own time
-	if total {
-		end = limit
-	}
-	w.sleep(now, end, client)
+	w.sleep(now, earlier(after(now, g.limits.PendingTime), limit), client)
 	switch {
 	case g.quit(w):
 		return nil
 	case w.left.Load():
 		return &Error{Upstream: g.name, Kind: ClientLeft, Doing: "wait for a place", Err: errLeft}
-	case total:
-		return &Error{Upstream: g.name, Kind: Timeout, Doing: "wait for a place", Err: errWaited}
 	}
-	g.expired.Add(1)
+	g.expired.Add(1) // be it the exchange's own time that is over: the upstream, which was never asked, has not failed
 	return &Error{Upstream: g.name, Kind: Busy, Doing: "wait for a place", Err: errWaited}
 }
 

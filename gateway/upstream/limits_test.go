@@ -177,10 +177,10 @@ func TestWaitingEnds(t *testing.T) {
 		t.Errorf("a client that left while it waited: %v", r)
 	}
 	_, _, over := ask(t, patient, func(r *Request) { r.Limit = time.Now().Add(soon) })
-	if r := <-over; kind(t, r.err) != Timeout {
-		t.Errorf("an exchange whose time was over while it waited: %v", r)
+	if r := <-over; kind(t, r.err) != Busy {
+		t.Errorf("an exchange whose time was over while it waited: %v, want a limit of ours: the upstream was not asked", r)
 	}
-	if s := patient.Stats().Limits; s.Pending != 0 || s.InFlight != 1 || s.Expired != 0 {
+	if s := patient.Stats().Limits; s.Pending != 0 || s.InFlight != 1 || s.Expired != 1 {
 		t.Errorf("%+v", s)
 	}
 	p.send(ok)

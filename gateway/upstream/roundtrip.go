@@ -102,6 +102,14 @@ func after(now time.Time, d time.Duration) time.Time {
 	return now.Add(d)
 }
 
+// earlier is the earlier of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // readHead reads one head and says how the content behind it ends.
 func (a *Attempt) readHead(req *Request) error {
 	l := a.l
