@@ -210,6 +210,20 @@ func TestPerTry(t *testing.T) {
 	}
 }
 
+// TestRetryDoesNotWaitForWhatItDiscards has the first response stop in the middle of a chunk.
+func TestRetryDoesNotWaitForWhatItDiscards(t *testing.T) {
+	answer := inTurn("HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n", respond(200, "fine"))
+	up := serveUpstream(t, func(c *peer) {
+		for c.head() != "" {
+			c.send(answer(nil))
+		}
+	})
+	s := launch(t, up, retrying("attempts: 2", ""))
+	if r := s.dial().get("/x", ""); r.code != 200 || r.body != "fine" {
+		t.Errorf("%d %q", r.code, r.body)
+	}
+}
+
 // TestRetryOfConnects has nobody there: a POST of which nothing was sent is tried again.
 func TestRetryOfConnects(t *testing.T) {
 	ln := newListener(t)

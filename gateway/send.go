@@ -172,7 +172,7 @@ func (x *exchange) send() {
 	mode := x.appendResponseHead(reason)
 	x.answer.status, x.headSent, x.untilEnd = d.status, true, mode == untilEnd
 	for !r.done() {
-		if !r.unsent && !x.attempt.Buffered() && len(x.out) > 0 && !x.flush() {
+		if !r.unsent && !x.attempt.Ready() && len(x.out) > 0 && !x.flush() {
 			return
 		}
 		piece, err := r.next()

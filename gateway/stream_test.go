@@ -113,6 +113,28 @@ func TestFirstBytesGoThroughAtOnce(t *testing.T) {
 			}
 		}
 	})
+	t.Run("of a response whose first chunk has only its size", func(t *testing.T) {
+		for _, size := range []string{"", "3", "3\r\n"} {
+			next := make(chan struct{})
+			g := start(t, serveUpstream(t, func(c *peer) {
+				if c.head() == "" {
+					return
+				}
+				c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size)
+				<-next
+				c.send("3\r\nabc\r\n0\r\n\r\n"[len(size):])
+			}), everything)
+			c := g.dial()
+			c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+			if head := c.head(); status(head) != "200 OK" {
+				t.Errorf("behind the head came %q: the client got %q, want the head at once", size, head)
+			}
+			close(next)
+			if content, _, whole := c.chunked(); content != "abc" || !whole {
+				t.Errorf("behind the head came %q: the content is %q", size, content)
+			}
+		}
+	})
 	t.Run("of both, in turns", func(t *testing.T) {
 		g := start(t, serveUpstream(t, func(c *peer) {
 			if c.head() == "" {

@@ -174,7 +174,7 @@ const shortly = 10 * time.Millisecond
 // Discard reads what has come of a response that nobody will see, without waiting, so that its connection can be used again if
 // that is all. Close must follow.
 func (a *Attempt) Discard() {
-	for a.broken == nil && !a.done && a.Buffered() {
+	for a.broken == nil && !a.done && a.Ready() {
 		a.Next() //nolint:errcheck // then the connection is not used again
 	}
 }

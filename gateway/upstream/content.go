@@ -23,22 +23,27 @@ func (a *Attempt) Arrived() bool {
 func (a *Attempt) Trailers() []wire.Field { return a.trailer }
 
 // Next returns the next piece of the content, decoded from its framing, which holds until the following call. A piece may be
-// empty when the response is done. It must not be called when Done.
+// empty when the response is done.
 func (a *Attempt) Next() ([]byte, error) {
 	if a.broken != nil {
 		return nil, a.broken
 	}
 	piece, err := a.next()
 	if err != nil {
-		a.broken = a.fail("response content", err)
-		a.judge(a.broken)
+		a.breakOff(err)
 	}
 	return piece, a.broken
 }
 
+// breakOff ends a response of which there will be no more, because of err.
+func (a *Attempt) breakOff(err error) {
+	a.broken = a.fail("response content", err)
+	a.judge(a.broken)
+}
+
 func (a *Attempt) next() ([]byte, error) {
 	l := a.l
-	for {
+	for !a.done {
 		if l.r < l.w {
 			piece, err := a.piece()
 			if err != nil || len(piece) > 0 || a.done {
@@ -57,6 +62,7 @@ func (a *Attempt) next() ([]byte, error) {
 		}
 		a.lastAt = time.Now()
 	}
+	return nil, nil
 }
 
 // cleanEnd reports whether err is how a content ends that ends with the connection: FIN, and over TLS a close_notify.
@@ -105,15 +111,41 @@ func (a *Attempt) unchunk(b []byte) ([]byte, error) {
 		}
 		b = b[used:]
 	}
-	if a.chunks.Done() {
-		var err error
-		if a.trailer, err = wire.ParseFields(a.trailer[:0], a.chunks.Trailers()); err != nil {
-			return piece, &malformed{err}
-		}
-		a.done = true
-	}
-	return piece, nil
+	return piece, a.endOfChunks()
 }
 
-// Buffered reports whether there is content to be had without waiting.
-func (a *Attempt) Buffered() bool { return a.l != nil && a.l.r < a.l.w }
+// endOfChunks has the response be done if its last chunk is.
+func (a *Attempt) endOfChunks() (err error) {
+	if !a.chunks.Done() {
+		return nil
+	}
+	if a.trailer, err = wire.ParseFields(a.trailer[:0], a.chunks.Trailers()); err != nil {
+		return &malformed{err}
+	}
+	a.done = true
+	return nil
+}
+
+// Ready reports whether Next would return without waiting. The framing that is here is not content: it is taken off.
+func (a *Attempt) Ready() bool {
+	l := a.l
+	switch {
+	case l == nil:
+		return false
+	case a.broken != nil || a.done:
+		return true
+	case a.Framing != wire.Chunked || l.r == l.w:
+		return l.r < l.w
+	}
+	used, err := a.chunks.Skip(l.buf[l.r:l.w])
+	l.r += used
+	if err != nil {
+		err = &malformed{err}
+	} else {
+		err = a.endOfChunks()
+	}
+	if err != nil {
+		a.breakOff(err)
+	}
+	return l.r < l.w || a.done || err != nil
+}

@@ -165,7 +165,10 @@ func TestDiscard(t *testing.T) {
 	}{
 		{"a response that is here leaves its connection", head + "no", true},
 		{"in chunks, too", "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n", true},
+		{"and without content", "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n", true},
 		{"one that is not here takes it along", head + "n", false},
+		{"so does the framing of a chunk that is not here", "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n", false},
+		{"and a chunk whose end is not here", "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno", false},
 		{"so does one that is not HTTP", "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n?\r\n", false},
 	}
 	for _, test := range tests {

@@ -67,20 +67,26 @@ func (r *ChunkReader) Trailers() []byte { return r.trailers }
 // Next reads from b up to the end of a stretch of content, and returns that stretch, a view of b, with the number of bytes
 // used up. It has used all of b, or returned content, or is done.
 func (r *ChunkReader) Next(b []byte) (content []byte, used int, err error) {
-	for used < len(b) && r.state != ended {
-		if r.state == inContent {
-			n := int(min(int64(len(b)-used), r.left))
-			if r.left -= int64(n); r.left == 0 {
-				r.state = atEndCR
-			}
-			return b[used : used+n], used + n, nil
-		}
+	if used, err = r.Skip(b); err != nil || used == len(b) || r.state == ended {
+		return nil, used, err
+	}
+	n := int(min(int64(len(b)-used), r.left))
+	if r.left -= int64(n); r.left == 0 {
+		r.state = atEndCR
+	}
+	return b[used : used+n], used + n, nil
+}
+
+// Skip takes the framing off the beginning of b and returns how many bytes it used up: content follows, or all of b has been
+// used, or r is done.
+func (r *ChunkReader) Skip(b []byte) (used int, err error) {
+	for used < len(b) && r.state != inContent && r.state != ended {
 		if err := r.frame(b[used]); err != nil {
-			return nil, used, err
+			return used, err
 		}
 		used++
 	}
-	return nil, used, nil
+	return used, nil
 }
 
 // frame takes one byte that is not content.

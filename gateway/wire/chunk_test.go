@@ -21,7 +21,12 @@ func dechunk(t *testing.T, r *ChunkReader, pieces ...[]byte) (got dechunked) {
 	var content []byte
 	for _, piece := range pieces {
 		for len(piece) > 0 && !r.Done() {
+			skips := *r
+			skipped, skipErr := skips.Skip(piece)
 			stretch, used, err := r.Next(piece)
+			if skipped+len(stretch) != used || fmt.Sprint(skipErr) != fmt.Sprint(err) || skips.Done() != r.Done() {
+				t.Fatalf("Skip(%q) = %d, %v, where Next used %d for %d of content, %v", piece, skipped, skipErr, used, len(stretch), err)
+			}
 			if used < 0 || used > len(piece) {
 				t.Fatalf("Next(%q) used %d bytes", piece, used)
 			}
