@@ -55,11 +55,19 @@ func Of(c net.Conn) *Accepted {
 }
 
 // Read reads what the client sends, decrypted. Like [Socket.Read] it returns [ErrEnd] where others return io.EOF: a
-// close_notify does not end a message either.
-func (a *Accepted) Read(p []byte) (int, error) {
-	n, err := a.stream.Read(p)
-	if err == io.EOF {
+// close_notify does not end a message either. FIN without one is [ErrCut].
+func (a *Accepted) Read(p []byte) (int, error) { return Read(a.stream, a.Socket, p) }
+
+// Read reads from stream, which is s or TLS over it. It returns [ErrEnd] where stream ends cleanly, and [ErrCut] where TLS does
+// not.
+func Read(stream net.Conn, s *Socket, p []byte) (int, error) {
+	n, err := stream.Read(p)
+	switch {
+	case err == nil:
+	case err == io.EOF:
 		err = ErrEnd
+	case err == ErrEnd && stream != net.Conn(s):
+		err = ErrCut
 	}
 	return n, err
 }

@@ -151,7 +151,7 @@ func TestSecure(t *testing.T) {
 			t.Errorf("read %d, %v; want ErrEnd: a close_notify in the middle of a request is not its end", n, err)
 		}
 	})
-	t.Run("FIN without close_notify is ErrEnd", func(t *testing.T) {
+	t.Run("FIN without close_notify is ErrCut", func(t *testing.T) {
 		a, c, tcp := secured(t, nil)
 		io.WriteString(c, "hello") //nolint:errcheck
 		tcp.CloseWrite()           //nolint:errcheck
@@ -159,8 +159,8 @@ func TestSecure(t *testing.T) {
 		if n, err := a.Read(b); string(b[:n]) != "hello" || err != nil {
 			t.Fatalf("read %q, %v", b[:n], err)
 		}
-		if n, err := a.Read(b); n != 0 || !errors.Is(err, ErrEnd) {
-			t.Errorf("read %d, %v; want ErrEnd", n, err)
+		if n, err := a.Read(b); n != 0 || err != ErrCut || !errors.Is(err, ErrEnd) {
+			t.Errorf("read %d, %v; want ErrCut, which is an ErrEnd", n, err)
 		}
 	})
 	t.Run("a timer that fires early breaks nothing", func(t *testing.T) {

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -14,6 +15,8 @@ var (
 	// ErrEnd is the peer's FIN: it will send nothing more. On a plain connection it is a clean end exactly where a message
 	// may end with the connection; elsewhere, and always below TLS, it is a truncation.
 	ErrEnd = errors.New("connection ended by the peer")
+	// ErrCut is FIN where TLS has not ended: whoever sent it need not be the peer. It is an ErrEnd, too.
+	ErrCut = fmt.Errorf("%w without close_notify", ErrEnd)
 	// ErrInterrupted says that [Socket.Interrupt] broke into a read or write.
 	ErrInterrupted = errors.New("interrupted")
 	// ErrNotClean says that a connection was not used: it has ended, or something has come that nobody waited for.
