@@ -10,9 +10,6 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// via is how the gateway names itself to both sides (9110 7.6.3).
-const via = "breakwater"
-
 // appendRequestHead makes the head for the upstream.
 func (x *exchange) appendRequestHead() {
 	d := &x.draft
@@ -39,11 +36,16 @@ func (x *exchange) appendRequestHead() {
 		b = wire.AppendField(b, wire.Upgrade.String(), x.upgrade)
 		b = append(b, connectionUpgrade...)
 	}
-	b = append(b, "Via: 1."...)
-	b = strconv.AppendInt(b, int64(x.in.Minor), 10)
-	b = append(b, " "+via+"\r\n"...)
+	b = appendVia(b, x.in.Minor)
 	b = wire.AppendField(b, wire.RequestID.String(), x.id)
 	x.headOut = append(b, "\r\n"...)
+}
+
+// appendVia names the gateway to the other side (9110 7.6.3). minor is of the version in which the message came.
+func appendVia(b []byte, minor int) []byte {
+	b = append(b, "Via: 1."...)
+	b = strconv.AppendInt(b, int64(minor), 10)
+	return append(b, " breakwater\r\n"...)
 }
 
 func appendLength(b []byte, n int64) []byte {
@@ -130,9 +132,7 @@ func (x *exchange) appendResponseHead(reason []byte) outgoing {
 		b = appendLength(b, length)
 	}
 	if x.reply.attempt != nil {
-		b = append(b, "Via: 1."...)
-		b = strconv.AppendInt(b, int64(x.attempt.Head.Minor), 10)
-		b = append(b, " "+via+"\r\n"...)
+		b = appendVia(b, x.attempt.Head.Minor)
 	}
 	x.out = x.appendLastFields(b)
 	return mode

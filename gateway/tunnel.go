@@ -110,9 +110,7 @@ func (x *exchange) appendSwitch() {
 		}
 	}
 	b = append(b, connectionUpgrade...)
-	b = append(b, "Via: 1."...)
-	b = append(b, byte('0'+head.Minor))
-	b = append(b, " "+via+"\r\n"...)
+	b = appendVia(b, head.Minor)
 	b = wire.AppendField(b, wire.RequestID.String(), x.id)
 	x.out = append(b, "\r\n"...)
 }
