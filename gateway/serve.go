@@ -270,7 +270,7 @@ func (x *exchange) runRequestSteps() bool {
 // forward sends the request and reads the head of the response.
 func (x *exchange) forward() bool {
 	d := &x.draft
-	x.sending = upstream.Request{Method: d.method, BodyIdle: x.route.bodyIdle, Limit: x.limit, Repeatable: idempotent(d.method), Upgrade: x.upgrade}
+	x.sending = upstream.Request{Method: d.method, BodyIdle: x.route.bodyIdle, Limit: x.limit, Repeatable: idempotent(d.method)}
 	if d.trailersRead[engine.Request] {
 		x.request.trailers = d.sections[engine.RequestTrailers] // as steps have left them
 	}
@@ -278,7 +278,9 @@ func (x *exchange) forward() bool {
 		x.sending.Body = &x.request
 		x.sending.Chunks = x.request.framing != wire.Length || len(x.request.trailers) > 0
 		x.sending.Waits = x.expects()
+		x.upgrade = nil // what follows the head is content
 	}
+	x.sending.Upgrade = x.upgrade
 	x.appendRequestHead()
 	x.sending.Head = x.headOut
 	if err := x.try(); err != nil {

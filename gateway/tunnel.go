@@ -21,7 +21,7 @@ import (
 const connectionUpgrade = "Connection: Upgrade\r\n"
 
 // askUpgrade finds which of the protocols that the client asks for the route allows. HTTP/1.0 knows no upgrade, and one with
-// content in its way is not offered.
+// content in its way is not offered; nor is it if that content is a step's, see forward.
 func (x *exchange) askUpgrade() {
 	if x.in.Minor == 0 || x.in.Framing != wire.NoBody {
 		return
@@ -60,38 +60,41 @@ func (x *exchange) allowsUpgrade(protocol []byte) bool {
 // switched reports whether the upstream has agreed to another protocol.
 func (x *exchange) switched() bool { return x.attempt.Head.Status == fasthttp.StatusSwitchingProtocols }
 
-// tunnel ends the handshake and then passes on what either side says. It returns when both have ended.
+// tunnel ends the handshake and then passes on what either side says. It returns when both have ended. If one way fails, the other
+// is of no use any more, and both sides see that they were cut. That is no failure of the request, which has had its answer.
 func (x *exchange) tunnel() {
 	x.settle()
 	x.appendSwitch()
-	x.answer.status, x.headSent = fasthttp.StatusSwitchingProtocols, true
+	x.answer.status, x.headSent, x.untilEnd = fasthttp.StatusSwitchingProtocols, true, true
 	x.closing = true
 	x.from.End()
+	t := x.attempt.Tunnel()
 	x.conn.Unwatch() // both sides are read from here on: a client may end its way as soon as it has the 101
+	x.conn.KeepHalfClosed(true)
 	if !x.flush() {
+		t.Abort()
 		return
 	}
-	t := x.attempt.Tunnel()
 	x.conn.SetLimit(time.Time{})
 	t.Socket().SetLimit(time.Time{})
 	x.from.Begin(wire.UntilClose, -1)
-	p := &pipes{idle: x.route.bodyIdle}
+	p := &pipes{client: x.conn.Socket, upstream: t.Socket(), idle: x.route.bodyIdle}
 	p.moved()
-	done := make(chan error, 1)
-	go func() { done <- p.pass(t, x.from, x.from.Accepted.Socket) }()
+	up := make(chan error, 1)
+	go func() {
+		err := p.pass(t, x.from, p.client)
+		if err == nil { // nobody reads the client any more, and it may leave all the same
+			x.conn.Watch(p.upstream)
+		}
+		up <- err
+	}()
 	down := &toClient{to: x.conn}
-	err := p.pass(down, t, t.Socket())
-	if err != nil { // the other way is of no use any more
-		x.conn.Interrupt()
-		t.Socket().Interrupt()
-	}
-	other := <-done
-	x.sent = down.n
-	if err = errors.Join(err, other); err != nil {
-		x.answer.err = err
+	err := p.pass(down, t, p.upstream)
+	if other := <-up; err != nil || other != nil {
 		x.cutOff()
-		x.conn.Abort() // what was cut is seen to be
+		t.Abort()
 	}
+	x.sent = down.n
 }
 
 // appendSwitch makes the 101 for the client.
@@ -117,8 +120,9 @@ func (x *exchange) appendSwitch() {
 
 // pipes are the two ways of a tunnel. Neither ends for idleness while the other is in use.
 type pipes struct {
-	idle time.Duration // 0: for ever
-	last atomic.Int64  // when something came last, in Unix nanoseconds
+	client, upstream *conn.Socket
+	idle             time.Duration // 0: for ever
+	last             atomic.Int64  // when something came last, in Unix nanoseconds
 }
 
 func (p *pipes) moved() { p.last.Store(time.Now().UnixNano()) }
@@ -126,8 +130,18 @@ func (p *pipes) moved() { p.last.Store(time.Now().UnixNano()) }
 // until is when the tunnel has been idle for too long.
 func (p *pipes) until() time.Time { return time.Unix(0, p.last.Load()).Add(p.idle) }
 
-// pass passes on what from says until it ends, and then says so. s is the socket that from reads.
+// pass passes on what from says until it ends, and then says so. If it cannot, it breaks into the other way. s is where from's
+// bytes come in, below what was read ahead and below TLS: the deadlines are its own.
 func (p *pipes) pass(to side, from io.Reader, s *conn.Socket) error {
+	err := p.copy(to, from, s)
+	if err != nil {
+		p.client.Interrupt()
+		p.upstream.Interrupt()
+	}
+	return err
+}
+
+func (p *pipes) copy(to side, from io.Reader, s *conn.Socket) error {
 	buf := make([]byte, tunnelBuffer)
 	s.SetReadIdle(0)
 	for {
@@ -145,7 +159,7 @@ func (p *pipes) pass(to side, from io.Reader, s *conn.Socket) error {
 		}
 		switch {
 		case err == nil:
-		case err == io.EOF, err == conn.ErrEnd:
+		case err == conn.ErrEnd:
 			return to.CloseWrite()
 		case errors.Is(err, os.ErrDeadlineExceeded) && p.idle > 0 && time.Now().Before(p.until()):
 		default:

@@ -1,14 +1,17 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/breakwater-gateway/breakwater/gateway/conn"
 	"github.com/fasthttp/websocket"
 )
 
@@ -111,27 +114,6 @@ func TestTunnel(t *testing.T) {
 		c.Conn.(*net.TCPConn).CloseWrite() //nolint:errcheck
 		eventually(t, "the tunnel has ended", func() bool { return r.snapshot.Load().holders.Load() == 1 })
 	})
-	t.Run("a reset of one side is one of the other", func(t *testing.T) {
-		r := prepare(t, tunnelled(t, func(c *peer) {
-			c.take(5)
-			c.Conn.(*net.TCPConn).SetLinger(0) //nolint:errcheck
-		}), switching).serving()
-		c := r.dial()
-		c.send(ask4 + "hello")
-		c.head()
-		if got, err := c.rest(); err == nil {
-			t.Errorf("the client saw a clean end behind %q", got)
-		}
-	})
-	t.Run("idle for too long", func(t *testing.T) {
-		r := prepare(t, tunnelled(t, func(c *peer) { io.Copy(io.Discard, c.r) }), switching).serving() //nolint:errcheck
-		c := r.dial()
-		c.send(strings.Replace(ask4, "/", "/idle", 1))
-		c.head()
-		if got, err := c.rest(); got != "" || err == nil {
-			t.Errorf("got %q, %v", got, err)
-		}
-	})
 	t.Run("one way in use keeps the other", func(t *testing.T) {
 		r := prepare(t, tunnelled(t, func(c *peer) { io.Copy(c, c.r) }), switching).serving() //nolint:errcheck
 		c := r.dial()
@@ -147,16 +129,108 @@ func TestTunnel(t *testing.T) {
 		c.Conn.(*net.TCPConn).CloseWrite() //nolint:errcheck
 		c.over()
 	})
-	t.Run("stopping ends it when the time to drain is over", func(t *testing.T) {
-		r := prepare(t, tunnelled(t, func(c *peer) { io.Copy(io.Discard, c.r) }), switching).serving() //nolint:errcheck
-		c := r.dial()
-		c.send(ask4)
-		c.head()
-		r.stop()
-		if got, err := c.rest(); got != "" || err == nil {
-			t.Errorf("got %q, %v", got, err)
+}
+
+// wasCut waits for the connection's end, which is to be no clean one.
+func (p *peer) wasCut(who string) {
+	p.t.Helper()
+	if got, err := p.rest(); err == nil || errors.Is(err, conn.ErrEnd) || errors.Is(err, os.ErrDeadlineExceeded) {
+		p.t.Errorf("%s got %q, %v, want a reset", who, got, err)
+	}
+}
+
+// reset has the connection end with RST.
+func (p *peer) reset() {
+	p.Conn.(*net.TCPConn).SetLinger(0) //nolint:errcheck // the other side notices
+	p.Close()
+}
+
+// TestTunnelCut has tunnels end otherwise than both sides have said. Both see that, and nobody is told of a request that failed:
+// it has had its answer.
+func TestTunnelCut(t *testing.T) {
+	waits := func(*peer) {}
+	tests := []struct {
+		name, path       string
+		client, upstream func(c *peer) // what each does before it waits for the end
+	}{
+		{"the client resets", "/", (*peer).reset, waits},
+		{"the upstream resets", "/", waits, (*peer).reset},
+		{"nothing comes for too long", "/idle", waits, waits},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			ended := make(chan struct{})
+			s := launch(t, tunnelled(t, func(c *peer) {
+				defer close(ended)
+				c.take(5)
+				c.send("hello")
+				test.upstream(c)
+				c.wasCut("the upstream")
+			}), `routes:
+  - {name: idle, path: "/idle", upstream: up, upgrade: [test/1], limits: {idle_body: 100ms}}
+  - {name: all, path: "/{rest...}", upstream: up, upgrade: [test/1]}
+access_log: {file: access.log}
+`)
+			c := s.dial()
+			c.send(strings.Replace(ask4, "/", test.path, 1) + "hello")
+			c.head()
+			c.r.Peek(5) //nolint:errcheck // a reset may take it
+			test.client(c)
+			c.wasCut("the client")
+			<-ended
+			eventually(t, "the tunnel has ended", func() bool { return s.snapshot.Load().holders.Load() == 1 })
+			s.end()
+			if log := s.events.String(); strings.Contains(log, "level=ERROR") {
+				t.Errorf("logged: %s", log)
+			}
+			if log := s.read("access.log"); !strings.Contains(log, `"status":101`) || !strings.Contains(log, `"cut":true`) {
+				t.Errorf("the access log: %s", log)
+			}
+		})
+	}
+}
+
+// TestTunnelOfAClientThatIsGone has one side or none end its way, and then the client go. Nothing of the tunnel remains.
+func TestTunnelOfAClientThatIsGone(t *testing.T) {
+	for _, ends := range []string{"neither", "the client", "the upstream"} {
+		for _, goes := range []string{"by a reset", "as the time to drain is over"} {
+			t.Run(ends+" ends its way, "+goes, func(t *testing.T) {
+				conns, done := make(chan *peer), make(chan struct{})
+				defer close(done)
+				r := prepare(t, tunnelled(t, func(c *peer) { conns <- c; <-done }), switching).serving()
+				c := r.dial()
+				c.send(ask4)
+				c.head()
+				up := <-conns
+				from, to := c, up
+				if ends == "the upstream" {
+					from, to = up, c
+				}
+				if ends != "neither" {
+					from.Conn.(*net.TCPConn).CloseWrite() //nolint:errcheck // the other side notices
+					if got, err := to.rest(); got != "" || err != nil {
+						t.Fatalf("the end arrived as %q, %v", got, err)
+					}
+				}
+				s := r.snapshot.Load()
+				if goes == "by a reset" {
+					c.reset()
+					eventually(t, "the tunnel has ended", func() bool { return s.holders.Load() == 1 })
+				} else {
+					r.stop()
+					err := <-r.ended
+					r.ended <- err // for whoever waits for it when the test ends
+					if n := s.holders.Load(); n != 0 {
+						t.Errorf("Run has returned, and %d still use the snapshot", n)
+					}
+				}
+				eventually(t, "the upstream's connection is gone", func() bool {
+					_, err := up.Write([]byte("x"))
+					return err != nil
+				})
+			})
 		}
-	})
+	}
 }
 
 func TestUpgradeThatIsNotOne(t *testing.T) {
@@ -194,5 +268,19 @@ func TestUpgradeThatIsNotOne(t *testing.T) {
 				t.Errorf("the connection is not used again: %q", head)
 			}
 		})
+	}
+}
+
+// TestUpgradeWithAStepsContent has a step put a content where an upgrade was asked for: the two exclude each other.
+func TestUpgradeWithAStepsContent(t *testing.T) {
+	up := servePartner(t, mirror)
+	s := launch(t, up.address, acting(t, "", "{request: [{do: set_body, value: hello}]}")+"    upgrade: [test/1]\n")
+	c := s.dial()
+	c.send(strings.Replace(ask4, "\r\n\r\n", "\r\nD360-Api-Key: example-key-acme\r\n\r\n", 1))
+	if head := c.head(); status(head) != "200 OK" {
+		t.Errorf("got %q", head)
+	}
+	if head := up.last(); field(head, "Content-Length") != "5" || field(head, "Upgrade") != "" || field(head, "Connection") != "" {
+		t.Errorf("the upstream got %q", head)
 	}
 }
