@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -93,6 +94,11 @@ func (x *exchange) tunnel() {
 	if other := <-up; err != nil || other != nil {
 		x.cutOff()
 		t.Abort()
+		for _, err := range []error{err, other} {
+			if p, ok := err.(*upstream.Panic); ok {
+				x.g.broke(x.id, p.Value, p.Stack)
+			}
+		}
 	}
 	x.sent = down.n
 }
@@ -131,14 +137,18 @@ func (p *pipes) moved() { p.last.Store(time.Now().UnixNano()) }
 func (p *pipes) until() time.Time { return time.Unix(0, p.last.Load()).Add(p.idle) }
 
 // pass passes on what from says until it ends, and then says so. If it cannot, it breaks into the other way. s is where from's
-// bytes come in, below what was read ahead and below TLS: the deadlines are its own.
-func (p *pipes) pass(to side, from io.Reader, s *conn.Socket) error {
-	err := p.copy(to, from, s)
-	if err != nil {
-		p.client.Interrupt()
-		p.upstream.Interrupt()
-	}
-	return err
+// bytes come in, below what was read ahead and below TLS: the deadlines are its own. A panic costs this tunnel only.
+func (p *pipes) pass(to side, from io.Reader, s *conn.Socket) (err error) {
+	defer func() {
+		if broke := recover(); broke != nil {
+			err = &upstream.Panic{Value: broke, Stack: debug.Stack()}
+		}
+		if err != nil {
+			p.client.Interrupt()
+			p.upstream.Interrupt()
+		}
+	}()
+	return p.copy(to, from, s)
 }
 
 func (p *pipes) copy(to side, from io.Reader, s *conn.Socket) error {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/breakwater-gateway/breakwater/gateway/conn"
+	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/fasthttp/websocket"
 )
 
@@ -282,5 +283,20 @@ func TestUpgradeWithAStepsContent(t *testing.T) {
 	}
 	if head := up.last(); field(head, "Content-Length") != "5" || field(head, "Upgrade") != "" || field(head, "Connection") != "" {
 		t.Errorf("the upstream got %q", head)
+	}
+}
+
+type breaking struct{}
+
+func (breaking) Read([]byte) (int, error) { panic("in a tunnel") }
+
+func TestPanicCostsItsTunnelOnly(t *testing.T) {
+	a, b := sent(t, ""), sent(t, "")
+	p := &pipes{client: a.Socket, upstream: b.Socket}
+	if _, ok := p.pass(a, breaking{}, a.Socket).(*upstream.Panic); !ok {
+		t.Error("the panic is not told")
+	}
+	if !a.Interrupted() || !b.Interrupted() {
+		t.Error("the other way goes on")
 	}
 }
