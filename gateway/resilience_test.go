@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -140,4 +141,38 @@ routes:
 	if n := len(arrived); n != 0 {
 		t.Errorf("%d more requests at the upstream", n)
 	}
+}
+
+// TestTimeSpentOnAContent has the whole time of an exchange pass while its content is being sent: the fault is of the one who was
+// waited for.
+func TestTimeSpentOnAContent(t *testing.T) {
+	const route = `
+routes:
+  - {name: all, path: "/{rest...}", upstream: up, limits: {total: 100ms}}
+  - {name: patient, path: /patient, upstream: up, limits: {total: 1s}}
+`
+	t.Run("the client, which sends no more", func(t *testing.T) {
+		s := launch(t, serveUpstream(t, func(c *peer) { c.head(); c.rest() }), route) //nolint:errcheck // it waits for the end
+		for range 5 {
+			c := s.dial()
+			c.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello")
+			r := c.reply("PUT")
+			if p := r.problem(t); r.code != 408 || p["fault"] != "client" {
+				t.Errorf("%d %s", r.code, r.body)
+			}
+		}
+	})
+	t.Run("the upstream, which takes no more", func(t *testing.T) {
+		over := make(chan bool)
+		s := launch(t, serveUpstream(t, func(c *peer) { c.head(); <-over }), "access_log: {file: access.log}"+route) // it is stuck long before the time is over
+		defer close(over)
+		c := s.dial()
+		c.send("PUT /patient HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
+		go io.Copy(c.Conn, noise(1e9)) //nolint:errcheck // it ends with the connection
+		c.rest()                       //nolint:errcheck // a reset may take the answer with it
+		s.end()
+		if log := s.read("access.log"); !strings.Contains(log, `"status":504`) || !strings.Contains(log, `"fault":"upstream"`) {
+			t.Errorf("access log %s", log)
+		}
+	})
 }

@@ -54,6 +54,7 @@ func (x *exchange) try() error {
 		return x.attempt.Do(x.route.upstream, &x.sending, x.conn, x)
 	}
 	t := &x.tries
+	x.sending.Try = p.PerTry
 	x.route.upstream.Budget().Request()
 	if x.sending.Body != nil && x.sending.Repeatable {
 		t.kept.from, t.kept.most = &x.request, int(x.route.config.Retry.Buffer)
@@ -61,9 +62,6 @@ func (x *exchange) try() error {
 	}
 	for {
 		t.n++
-		if p.PerTry > 0 {
-			x.sending.Try = time.Now().Add(p.PerTry)
-		}
 		err := x.attempt.Do(x.route.upstream, &x.sending, x.conn, x)
 		why, after := upstream.NoReason, time.Duration(0)
 		if t.n < p.Attempts {

@@ -276,7 +276,8 @@ type Retry struct {
 	On []string `yaml:"on" oneof:"connect reset timeout retryable-verdict"`
 	// Statuses are those of responses that are a reason. Left out, they are 502, 503 and 504.
 	Statuses []Statuses `yaml:"statuses"`
-	// PerTry is how long each attempt may take to a response. 0 is as long as the upstream's timeouts let it.
+	// PerTry is how long each attempt may take to a response; while a content is being sent, and the client may be slow, it does
+	// not run. 0 is as long as the upstream's timeouts let it.
 	PerTry time.Duration `yaml:"per_try" default:"0" max:"1h"`
 	// Backoff is the longest pause before the second attempt; how long it is is left to chance. It doubles with each attempt.
 	Backoff time.Duration `yaml:"backoff" default:"25ms" max:"1m"`

@@ -174,9 +174,15 @@ func (s *Socket) SetReadIdle(d time.Duration) { s.read.idle = d }
 
 // SetLimit says when reading and writing end whatever their deadlines. Zero is never.
 func (s *Socket) SetLimit(t time.Time) {
-	s.read.limit, s.write.limit = t, t
-	s.read.arm()  //nolint:errcheck // a closed connection fails by itself
-	s.write.arm() //nolint:errcheck
+	s.SetReadLimit(t)
+	s.write.limit = t
+	s.write.arm() //nolint:errcheck // a closed connection fails by itself
+}
+
+// SetReadLimit says when reading ends whatever its deadline; another goroutine may write meanwhile.
+func (s *Socket) SetReadLimit(t time.Time) {
+	s.read.limit = t
+	s.read.arm() //nolint:errcheck // a closed connection fails by itself
 }
 
 var past = time.Unix(1, 0)

@@ -96,12 +96,8 @@ routes:
 	}
 	t.Log(answers)
 	for answer := range answers {
-		switch what, status, _ := strings.Cut(answer, ": "); status {
+		switch _, status, _ := strings.Cut(answer, ": "); status {
 		case "", "HTTP/1.1 408 Request Timeout": // a reset may have taken the answer with it
-		case "HTTP/1.1 504 Gateway Timeout":
-			if what != "content" {
-				t.Error(answer)
-			}
 		default:
 			t.Error(answer)
 		}

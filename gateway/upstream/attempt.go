@@ -23,7 +23,7 @@ type Request struct {
 
 	BodyIdle time.Duration // how long each read of the client's content may wait; 0: for ever
 	Limit    time.Time     // when the exchange must be over; zero: never
-	Try      time.Time     // when this attempt must have come to a response; zero: by Limit. See [Attempt.Accept]
+	Try      time.Duration // for this attempt to come to a response; 0: until Limit. See [Attempt.Accept]
 
 	// Avoid are endpoints that are not used if there is another.
 	Avoid []*Endpoint
@@ -75,6 +75,7 @@ type Attempt struct {
 	lastAt time.Time // when the last of the content came; zero if that was with the head
 	body   sender
 
+	tried   time.Time // when the attempt began; not set without a Try
 	began   time.Time // when the request was sent
 	through passage
 }
@@ -87,6 +88,9 @@ func (a *Attempt) Endpoint() *Endpoint { return a.e }
 func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interims) error {
 	a.u, a.e, a.Retried, a.judged = u, nil, false, false
 	a.body.reset()
+	if req.Try > 0 {
+		a.tried = time.Now()
+	}
 	if u.gate != nil {
 		return a.through.gate(a, req, client, to)
 	}
@@ -100,7 +104,7 @@ func (a *Attempt) do(req *Request, client *conn.Accepted, to Interims) error {
 	}
 	fresh := false
 	for {
-		l, err := a.e.take(fresh, req.Body == nil, req.tryLimit(), client)
+		l, err := a.e.take(fresh, req.Body == nil, a.limit(req), client)
 		if err != nil {
 			a.judge(err)
 			return err
@@ -125,13 +129,30 @@ func (a *Attempt) do(req *Request, client *conn.Accepted, to Interims) error {
 	}
 }
 
-// tryLimit is when there must be a response.
-func (r *Request) tryLimit() time.Time { return earlier(r.Limit, r.Try) }
+// limit is when there must be a response, as far as that is known. While a content is being sent, the attempt's own time does
+// not run: the client may be slow. It begins with the last byte (Envoy: per_try_timeout).
+func (a *Attempt) limit(req *Request) time.Time {
+	switch {
+	case req.Try <= 0:
+		return req.Limit
+	case !a.body.started:
+		return earlier(req.Limit, a.tried.Add(req.Try))
+	}
+	return earlier(req.Limit, a.body.headDeadline(req.Try))
+}
+
+// limitReading has [Attempt.limit], as it is now, hold for what is read. What is written has the exchange's limit, for that
+// is another goroutine's.
+func (a *Attempt) limitReading(req *Request) {
+	if req.Try > 0 {
+		a.l.socket.SetReadLimit(a.limit(req))
+	}
+}
 
 // Accept says that the response is the one: from here on only the exchange's limit holds.
 func (a *Attempt) Accept(req *Request) {
-	if a.l != nil && !req.Try.IsZero() {
-		a.l.socket.SetLimit(req.Limit)
+	if a.l != nil && req.Try > 0 {
+		a.l.socket.SetReadLimit(req.Limit)
 	}
 }
 
@@ -148,7 +169,8 @@ func (a *Attempt) begin(l *link, req *Request) {
 	a.body.reset()
 	a.trailer = a.trailer[:0]
 	l.r, l.w, l.heard = 0, 0, false
-	l.socket.SetLimit(req.tryLimit())
+	l.socket.SetLimit(req.Limit)
+	a.limitReading(req)
 }
 
 // BodyBegun reports whether any of the request's content may have been sent, or read for that.

@@ -317,6 +317,16 @@ func TestContentThatPanics(t *testing.T) {
 	}
 }
 
+// A tardy content comes at this time, again and again.
+type tardy struct{ at time.Time }
+
+func (b *tardy) Next() ([]byte, error) {
+	time.Sleep(time.Until(b.at))
+	return []byte("late"), nil
+}
+
+func (b *tardy) Trailers() []wire.Field { return nil }
+
 const soon = 50 * time.Millisecond
 
 func TestTimeouts(t *testing.T) {
@@ -401,6 +411,37 @@ func TestTimeouts(t *testing.T) {
 		req.BodyIdle = soon
 		r := do(s.pool(Options{}), req, from)
 		if kind(t, r.err) != ClientBody || !errors.Is(r.err, os.ErrDeadlineExceeded) {
+			t.Error(r)
+		}
+	})
+	t.Run("for the exchange, of which the client's content takes all", func(t *testing.T) {
+		for _, own := range []bool{true, false} { // the client's connection has the same limit, or not
+			s := listen(t, nil).play(func(p *peer) { p.head(); p.ended() })
+			from, c := client(t)
+			c.send("half")
+			req := post(&fromClient{from: from})
+			req.Limit = time.Now().Add(soon)
+			if own {
+				from.SetLimit(req.Limit)
+			}
+			r := do(s.pool(Options{}), req, from)
+			if kind(t, r.err) != ClientBody || !errors.Is(r.err, os.ErrDeadlineExceeded) {
+				t.Error(r)
+			}
+			from.SetLimit(time.Time{})
+			c.send("!")
+			if n, err := from.Read(make([]byte, 8)); n != 1 || err != nil {
+				t.Errorf("the client's connection after that: %d, %v", n, err)
+			}
+		}
+	})
+	t.Run("for the exchange, at the end of which a piece comes that cannot be sent any more", func(t *testing.T) {
+		s := listen(t, nil).play(func(p *peer) { p.head(); p.ended() })
+		from, _ := client(t)
+		req := post(nil)
+		req.Limit = time.Now().Add(soon)
+		req.Body = &tardy{req.Limit}
+		if r := do(s.pool(Options{}), req, from); kind(t, r.err) != ClientBody || !errors.Is(r.err, os.ErrDeadlineExceeded) {
 			t.Error(r)
 		}
 	})

@@ -91,7 +91,19 @@ func TestWhatIsAFailure(t *testing.T) {
 		c.send("half")
 		req := post(&fromClient{from: from})
 		req.Limit = time.Now().Add(soon)
-		if r := do(u, req, from); kind(t, r.err) != Timeout || u.only().Stats().Failures != 0 {
+		if r := do(u, req, from); kind(t, r.err) != ClientBody || u.only().Stats().Failures != 0 {
+			t.Errorf("%v, %+v", r, u.only().Stats())
+		}
+	})
+	t.Run("but one that is not taken is", func(t *testing.T) {
+		gone := make(chan struct{})
+		u := listen(t, nil).play(func(*peer) { <-gone }).pool(Options{Outliers: Outliers{Consecutive: 1, Base: time.Hour, MaxPercent: 1}})
+		defer close(gone)
+		from, _ := client(t)
+		content := fixed(slices.Repeat([]string{strings.Repeat("x", 64<<10)}, 1000)) // more than lies between us
+		req := post(&content)
+		req.Limit = time.Now().Add(time.Second) // by then, it is not taken any more
+		if r := do(u, req, from); kind(t, r.err) != Timeout || u.only().Stats().Failures != 1 {
 			t.Errorf("%v, %+v", r, u.only().Stats())
 		}
 	})

@@ -18,7 +18,7 @@ type passage struct {
 // not well.
 func (p *passage) gate(a *Attempt, req *Request, client *conn.Accepted, to Interims) (err error) {
 	g := a.u.gate
-	if p.pass, err = g.enter(&p.waiter, req.tryLimit(), client); err != nil {
+	if p.pass, err = g.enter(&p.waiter, a.limit(req), client); err != nil {
 		return err
 	}
 	p.inside = true

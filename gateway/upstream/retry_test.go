@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,11 +125,41 @@ func TestTry(t *testing.T) {
 	u := h.pool(Options{HeadTimeout: patience})
 	from, _ := client(t)
 	req := get()
-	req.Try = time.Now().Add(soon)
+	req.Try = soon
 	if r := do(u, req, from); kind(t, r.err) != Timeout {
 		t.Errorf("no response: %v", r)
 	}
 	<-h.arrived
+}
+
+// TestTryIsNotTheClientsTime has a content take longer than a try may, and then no response come: the try ends, but not before
+// the upstream has all of the content.
+func TestTryIsNotTheClientsTime(t *testing.T) {
+	s := listen(t, nil)
+	u := s.pool(Options{})
+	from, c := client(t)
+	got := make(chan string)
+	go func() {
+		p := s.accept()
+		answers(ok)(p)
+		p.head()
+		p.take(len("4\r\nhalf\r\n"))
+		time.Sleep(2 * soon) // what a try may take, were it to run
+		c.send("restend\n")
+		got <- p.ended()
+	}()
+	if r := do(u, get(), from); r.content != "ok" { // so that the try needs no time to connect
+		t.Fatal(r)
+	}
+	c.send("half")
+	req := post(&fromClient{from: from})
+	req.Try = soon
+	if r := do(u, req, from); kind(t, r.err) != Timeout {
+		t.Error(r)
+	}
+	if all := <-got; all != "4\r\nrest\r\n0\r\n\r\n" {
+		t.Errorf("the upstream got %q", all)
+	}
 }
 
 // TestAccept has a content come when the time of the attempt is over.
@@ -137,7 +168,7 @@ func TestAccept(t *testing.T) {
 	u := h.pool(Options{})
 	from, _ := client(t)
 	req := get()
-	req.Try = time.Now().Add(patience / 4)
+	req.Try = patience / 4
 	var a Attempt
 	defer a.Close(from)
 	got := make(chan error)
@@ -154,6 +185,33 @@ func TestAccept(t *testing.T) {
 	if r.rest(&a); r.content != "ok" || r.err != nil {
 		t.Error(r)
 	}
+}
+
+// TestAcceptWhileSending has a response be accepted while the content is being sent by another goroutine, for the race detector.
+func TestAcceptWhileSending(t *testing.T) {
+	u := listen(t, nil).play(func(p *peer) { p.head(); p.send(ok); p.ended() }).pool(Options{IdleBodyTimeout: patience})
+	from, c := client(t)
+	req := post(&fromClient{from: from})
+	req.Try = time.Hour
+	var stop atomic.Bool
+	stopped := make(chan bool)
+	go func() {
+		defer close(stopped)
+		for !stop.Load() {
+			c.send("more\n")
+		}
+	}()
+	var a Attempt
+	if err := a.Do(u, req, from, &interims{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		a.Accept(req)
+	}
+	a.Close(from)
+	stop.Store(true)
+	c.Close()
+	<-stopped
 }
 
 func TestDiscard(t *testing.T) {

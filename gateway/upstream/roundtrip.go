@@ -29,11 +29,14 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 	if a.kept && a.u.ContinueTimeout > 0 {
 		s.SetReadDeadline(now.Add(a.u.ContinueTimeout)) //nolint:errcheck // the read fails
 	} else if req.Body != nil && !a.kept {
-		a.body.start(a.l, req, client)
+		a.startSending(req, client, now)
 	}
 	for range maxInterims {
 		if err := a.readHead(req); err != nil {
-			if !a.kept || a.u.ContinueTimeout <= 0 || !errors.Is(err, os.ErrDeadlineExceeded) || over(req.tryLimit()) {
+			if !a.kept || a.u.ContinueTimeout <= 0 || !errors.Is(err, os.ErrDeadlineExceeded) || over(a.limit(req)) {
+				if errors.Is(err, os.ErrDeadlineExceeded) && over(req.Limit) {
+					a.body.timeIsOver(client)
+				}
 				return a.fail("response head", err)
 			}
 			if err := to.Continue(); err != nil {
@@ -47,6 +50,7 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 			a.HeadAt = time.Now()
 			a.l.socket.SetReadDeadline(time.Time{}) //nolint:errcheck // the read fails
 			a.l.socket.SetReadIdle(a.u.IdleBodyTimeout)
+			a.limitReading(req)
 			return nil
 		case a.Head.Status == 101:
 			return a.fail("response head", &malformed{errors.New("101 Switching Protocols, which was not asked for")})
@@ -88,8 +92,21 @@ func (a *Attempt) writeHead(req *Request) (err error) {
 // sendKept starts to send the content that has waited.
 func (a *Attempt) sendKept(req *Request, client *conn.Accepted) {
 	a.kept = false
-	a.l.socket.SetReadDeadline(after(time.Now(), a.u.HeadTimeout)) //nolint:errcheck // the read fails
+	a.startSending(req, client, time.Now())
+}
+
+func (a *Attempt) startSending(req *Request, client *conn.Accepted, now time.Time) {
+	a.l.socket.SetReadDeadline(after(now, a.headTime(req))) //nolint:errcheck // the read fails
 	a.body.start(a.l, req, client)
+	a.limitReading(req)
+}
+
+// headTime is how long the response head may take behind the content's last byte; 0: as long as the exchange.
+func (a *Attempt) headTime(req *Request) time.Duration {
+	if t := a.u.HeadTimeout; req.Try <= 0 || t > 0 && t < req.Try {
+		return t
+	}
+	return req.Try
 }
 
 func over(limit time.Time) bool { return !limit.IsZero() && !time.Now().Before(limit) }
@@ -171,12 +188,12 @@ func (a *Attempt) readHead(req *Request) error {
 
 // moreTime reports whether err is a timeout that came before the response could be late, and sets the one that holds.
 func (a *Attempt) moreTime(req *Request, err error) bool {
-	deadline, now, limit := a.body.headDeadline(a.u.HeadTimeout), time.Now(), req.tryLimit()
-	if !a.body.started || !errors.Is(err, os.ErrDeadlineExceeded) || !limit.IsZero() && !now.Before(limit) {
+	if !a.body.started || !errors.Is(err, os.ErrDeadlineExceeded) || over(req.Limit) {
 		return false
 	}
+	deadline, now := a.body.headDeadline(a.headTime(req)), time.Now()
 	if deadline.IsZero() {
-		deadline = now.Add(a.u.HeadTimeout)
+		deadline = now.Add(a.headTime(req))
 	}
 	return now.Before(deadline) && a.l.socket.SetReadDeadline(deadline) == nil
 }

@@ -1,7 +1,10 @@
 package upstream
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -82,7 +85,10 @@ func (s *sender) send(l *link, req *Request) (source, sink error) {
 			piece = s.buf
 		}
 		if len(piece) > 0 {
-			if _, err := l.stream.Write(piece); err != nil {
+			late := !req.Limit.IsZero() && time.Until(req.Limit) < shortly
+			if _, err := l.stream.Write(piece); late && errors.Is(err, os.ErrDeadlineExceeded) {
+				return errLate, nil // it may not even have been tried
+			} else if err != nil {
 				return nil, err
 			}
 		}
@@ -138,6 +144,23 @@ func (s *sender) join(client *conn.Accepted) bool {
 		client.SetReadIdle(0)
 	}
 	return s.sent
+}
+
+// errLate is why a client's content is not waited for any longer when the exchange's time is over.
+var errLate = fmt.Errorf("the content was still on its way: %w", os.ErrDeadlineExceeded)
+
+// timeIsOver ends the sending of a content because the exchange's time is over, and so finds out who has used that up: the
+// client, which has not sent all of it, see failure; or the upstream, which has not taken what there is.
+func (s *sender) timeIsOver(client *conn.Accepted) {
+	if !s.started || s.endedAt.Load() != 0 {
+		return
+	}
+	client.Interrupt() // a write to the upstream ends by itself, by the same limit
+	s.join(client)
+	client.Resume()
+	if errors.Is(s.err, conn.ErrInterrupted) {
+		s.err = errLate
+	}
 }
 
 // stop breaks into the sending and waits for its end.
