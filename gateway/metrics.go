@@ -180,7 +180,7 @@ func (g *Gateway) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "breakwater_upstream_connections{upstream=%q,state=\"used\"} %d\n", name, st.Open-st.Idle)
 		fmt.Fprintf(w, "breakwater_upstream_dials_total{upstream=%q} %d\n", name, st.Dials)
 		fmt.Fprintf(w, "breakwater_upstream_reuses_total{upstream=%q} %d\n", name, st.Reuses)
-		fmt.Fprintf(w, "breakwater_upstream_retries_total{upstream=%q} %d\n", name, st.Retries)
+		fmt.Fprintf(w, "breakwater_upstream_retries_total{upstream=%q} %d\n", name, st.Reconnects) // older than retries in the strict sense
 		fmt.Fprintf(w, "breakwater_upstream_stale_connections_total{upstream=%q} %d\n", name, st.Stale)
 		writeEndpoints(w, p.upstream)
 		writeResilience(w, p.upstream, &st)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"io"
 	"sync/atomic"
 	"time"
@@ -80,12 +79,10 @@ func (x *exchange) try() error {
 		x.route.meters.retried(why)
 		x.forgetResponse()
 		if !t.pauser.Pause(until, x.conn) {
-			return &upstream.Error{Upstream: x.route.upstreamName, Kind: upstream.ClientLeft, Doing: "pause before a retry", Err: errClientLeft}
+			return &upstream.Error{Upstream: x.route.upstreamName, Kind: upstream.ClientLeft, Doing: "pause before a retry", Err: upstream.ErrLeft}
 		}
 	}
 }
-
-var errClientLeft = errors.New("the client has left")
 
 // whyAgain says why what an attempt came to may be followed by another one, and how long the upstream asks to wait.
 func (x *exchange) whyAgain(err error) (why upstream.Reason, after time.Duration) {

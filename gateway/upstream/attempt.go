@@ -54,7 +54,6 @@ type Attempt struct {
 	Head    wire.ResponseHead
 	Framing wire.Framing
 	Length  int64 // of the content as declared, -1 if it is not
-	Retried bool  // a connection had gone stale
 	HeadAt  time.Time
 
 	u       *Upstream
@@ -86,7 +85,7 @@ func (a *Attempt) Endpoint() *Endpoint { return a.e }
 // Do sends req and reads heads until the response's own. The client is watched meanwhile, and until Close: if it leaves,
 // the attempt fails with [ClientLeft]. On an error, too, Close must follow.
 func (a *Attempt) Do(u *Upstream, req *Request, client *conn.Accepted, to Interims) error {
-	a.u, a.e, a.Retried, a.judged = u, nil, false, false
+	a.u, a.e, a.judged = u, nil, false
 	a.body.reset()
 	if req.Try > 0 {
 		a.tried = time.Now()
@@ -112,7 +111,7 @@ func (a *Attempt) do(req *Request, client *conn.Accepted, to Interims) error {
 		a.begin(l, req)
 		client.Watch(l.socket)
 		err = a.exchange(req, client, to)
-		unclean := err == errUnclean
+		unclean := err == conn.ErrNotClean
 		if err == nil || !unclean && !a.stale(req, err) {
 			a.judge(err)
 			return err
@@ -124,8 +123,8 @@ func (a *Attempt) do(req *Request, client *conn.Accepted, to Interims) error {
 			u.reuses.Add(^uint64(0))
 			continue
 		}
-		u.retries.Add(1)
-		a.Retried, fresh = true, true
+		u.reconnects.Add(1)
+		fresh = true
 	}
 }
 

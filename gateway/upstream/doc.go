@@ -3,10 +3,11 @@
 // An [Attempt] is one try at an upstream (attempt.go). It writes a head that the gateway has made, sends the content beside it
 // (sender.go), reads response heads one by one until the final one (roundtrip.go), and hands the content out in pieces of its own
 // buffer, decoded from whatever framing it came in (content.go); or what both sides say once they have agreed to another
-// protocol (tunnel.go). A connection goes back to the pool only when the exchange on it ended cleanly, and is looked at
-// before it is used again: bytes that came late would answer another client's request.
+// protocol (tunnel.go). Why it failed is an [Error] (errors.go). A connection (link.go) goes back to the pool only when the
+// exchange on it ended cleanly, and is looked at before it is used again: bytes that came late would answer another client's
+// request.
 //
-// An [Upstream] is one or more endpoints, each an address with a pool of its own (endpoint.go). They come from the
+// An [Upstream] (upstream.go) is one or more endpoints, each an address with a pool of its own (endpoint.go). They come from the
 // configuration or, by name, from DNS (dns.go). What is known of them makes a list of turns (balance.go), which changes rarely
 // and is read without a lock: an endpoint is in it unless its requests failed (outlier.go) or its health checks did (health.go),
 // or so few are left that all are used. Whoever gives a request its endpoint takes the next turn. An endpoint that is out of

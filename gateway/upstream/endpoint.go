@@ -240,3 +240,38 @@ func (e *Endpoint) closeBefore(t time.Time) {
 		e.discard(l)
 	}
 }
+
+// makeRoom closes an unused connection to another endpoint than to, the one that has not been used for the longest. It reports
+// whether there was one: the idle connections of one endpoint must not keep another from having any.
+func (u *Upstream) makeRoom(to *Endpoint) bool {
+	for {
+		var oldest *Endpoint
+		var since time.Time
+		for _, e := range u.endpoints.Load().all {
+			e.mu.Lock()
+			if e != to && len(e.idle) > 0 && (oldest == nil || e.idle[0].since.Before(since)) {
+				oldest, since = e, e.idle[0].since
+			}
+			e.mu.Unlock()
+		}
+		if oldest == nil {
+			return false
+		}
+		if l := oldest.oldest(); l != nil {
+			oldest.discard(l)
+			return true
+		}
+	}
+}
+
+// oldest takes the idle connection that has not been used for the longest; nil if there is none.
+func (e *Endpoint) oldest() *link {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.idle) == 0 {
+		return nil
+	}
+	l := e.idle[0]
+	e.idle = slices.Delete(e.idle, 0, 1)
+	return l
+}

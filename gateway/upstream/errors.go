@@ -31,6 +31,9 @@ var kindNames = [...]string{"", "connect", "busy", "timeout", "protocol", "cut",
 // String returns the word for k in metrics and logs.
 func (k Kind) String() string { return kindNames[k] }
 
+// ErrLeft says that a client went away while its request waited.
+var ErrLeft = errors.New("the client has left")
+
 // An Error is why an attempt failed.
 type Error struct {
 	Upstream string

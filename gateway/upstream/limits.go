@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,7 +101,6 @@ func (w *waiter) reset() {
 var (
 	errQueueFull = errors.New("too many requests are waiting")
 	errWaited    = errors.New("waited too long for a place")
-	errLeft      = errors.New("the client has left")
 	errResting   = errors.New("the circuit breaker is open")
 )
 
@@ -148,7 +146,7 @@ func (g *gate) place(w *waiter, limit time.Time, client *conn.Accepted) error {
 	case g.quit(w):
 		return nil
 	case w.left.Load():
-		return &Error{Upstream: g.name, Kind: ClientLeft, Doing: "wait for a place", Err: errLeft}
+		return &Error{Upstream: g.name, Kind: ClientLeft, Doing: "wait for a place", Err: ErrLeft}
 	}
 	g.expired.Add(1) // be it the exchange's own time that is over: the upstream, which was never asked, has not failed
 	return &Error{Upstream: g.name, Kind: Busy, Doing: "wait for a place", Err: errWaited}
@@ -290,39 +288,4 @@ func (g *gate) stats() LimitStats {
 		}
 	}
 	return s
-}
-
-// makeRoom closes an unused connection to another endpoint than to, the one that has not been used for the longest. It reports
-// whether there was one: the idle connections of one endpoint must not keep another from having any.
-func (u *Upstream) makeRoom(to *Endpoint) bool {
-	for {
-		var oldest *Endpoint
-		var since time.Time
-		for _, e := range u.endpoints.Load().all {
-			e.mu.Lock()
-			if e != to && len(e.idle) > 0 && (oldest == nil || e.idle[0].since.Before(since)) {
-				oldest, since = e, e.idle[0].since
-			}
-			e.mu.Unlock()
-		}
-		if oldest == nil {
-			return false
-		}
-		if l := oldest.oldest(); l != nil {
-			oldest.discard(l)
-			return true
-		}
-	}
-}
-
-// oldest takes the idle connection that has not been used for the longest; nil if there is none.
-func (e *Endpoint) oldest() *link {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.idle) == 0 {
-		return nil
-	}
-	l := e.idle[0]
-	e.idle = slices.Delete(e.idle, 0, 1)
-	return l
 }

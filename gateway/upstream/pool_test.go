@@ -116,7 +116,7 @@ func TestConnectionThatWentStale(t *testing.T) {
 			if kind(t, r.err) != test.want || test.want == 0 && r.content != "ok" {
 				t.Errorf("%v, want kind %q", r, test.want)
 			}
-			if n := u.Stats().Retries; n != map[bool]uint64{true: 1}[test.retried] {
+			if n := u.Stats().Reconnects; n != map[bool]uint64{true: 1}[test.retried] {
 				t.Errorf("%d requests were sent again", n)
 			}
 		})
@@ -128,7 +128,7 @@ func TestConnectionThatWentStale(t *testing.T) {
 		if r := do(u, get(), from); kind(t, r.err) != Cut {
 			t.Error(r)
 		}
-		if s := u.Stats(); s.Dials != 1 || s.Retries != 0 {
+		if s := u.Stats(); s.Dials != 1 || s.Reconnects != 0 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -65,10 +65,8 @@ func (a *Attempt) exchange(req *Request, client *conn.Accepted, to Interims) err
 	return a.fail("response head", &malformed{fmt.Errorf("more than %d interim responses", maxInterims)})
 }
 
-// errUnclean says that the connection that was kept is of no use, and that nothing was written on it.
-var errUnclean = errors.New("connection not clean")
-
 // writeHead writes the request's head. With no content behind it, it waits for the beginning of the response as well.
+// [conn.ErrNotClean] says that the connection that was kept is of no use, and that nothing was written on it.
 func (a *Attempt) writeHead(req *Request) (err error) {
 	l, n, came := a.l, 0, 0
 	if req.Body == nil && l.plain() && l.reused { // what a new connection says at once may be an answer
@@ -80,7 +78,7 @@ func (a *Attempt) writeHead(req *Request) (err error) {
 	a.wrote = n > 0
 	switch {
 	case err == conn.ErrNotClean && l.reused:
-		return errUnclean
+		return err
 	case err != nil && n == len(req.Head):
 		return a.fail("response head", err)
 	case err != nil:

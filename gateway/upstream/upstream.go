@@ -70,11 +70,11 @@ type Upstream struct {
 	closed   bool
 	resolver *net.Resolver
 
-	open    atomic.Int64
-	dials   atomic.Uint64
-	reuses  atomic.Uint64
-	retries atomic.Uint64
-	stale   atomic.Uint64
+	open       atomic.Int64
+	dials      atomic.Uint64
+	reuses     atomic.Uint64
+	reconnects atomic.Uint64 // because a connection that was kept turned out to be closed
+	stale      atomic.Uint64
 
 	lookups       atomic.Uint64
 	lookupsFailed atomic.Uint64
@@ -84,7 +84,7 @@ type Upstream struct {
 	running sync.WaitGroup
 }
 
-// New returns a pool without connections. Close ends it.
+// New returns an upstream without connections. Close ends it.
 func New(o Options) *Upstream {
 	u := &Upstream{Options: o, name: o.Name, budget: NewBudget(o.Budget)}
 	u.gate = newGate(&u.Options)
@@ -134,8 +134,8 @@ func (u *Upstream) notice(e *Endpoint, what, why string) {
 
 // Stats are counts since the start, and the connections now.
 type Stats struct {
-	Open, Idle                    int
-	Dials, Reuses, Retries, Stale uint64
+	Open, Idle                       int
+	Dials, Reuses, Reconnects, Stale uint64
 
 	Limits         LimitStats
 	Breaker        BreakerState
@@ -153,7 +153,7 @@ func (u *Upstream) Stats() Stats {
 	}
 	s := Stats{
 		Open: int(u.open.Load()), Idle: idle,
-		Dials: u.dials.Load(), Reuses: u.reuses.Load(), Retries: u.retries.Load(), Stale: u.stale.Load(),
+		Dials: u.dials.Load(), Reuses: u.reuses.Load(), Reconnects: u.reconnects.Load(), Stale: u.stale.Load(),
 		BudgetRefused: u.budget.refused.Load(), BudgetLeft: u.budget.left(),
 	}
 	if u.gate != nil {
