@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/breakwater-gateway/breakwater/flags"
 	"github.com/breakwater-gateway/breakwater/gateway/upstream"
 	"github.com/breakwater-gateway/breakwater/gateway/wire"
 	"github.com/breakwater-gateway/breakwater/sdk/abi"
@@ -157,13 +156,7 @@ func (x *exchange) forgetResponse() {
 func (x *exchange) judgeEarly() (abi.Verdict, error) {
 	t, a, r := &x.tries, &x.answer, &x.reply
 	x.received()
-	want := 0
-	for i := range x.route.steps {
-		s := &x.route.steps[i]
-		if x.modes[i] != flags.Off && s.wants[abi.PhaseClassify].Interested(x.draft.method, x.attempt.Head.Status) {
-			want = max(want, s.wants[abi.PhaseClassify].Prefix)
-		}
-	}
+	want := x.wantsToJudge()
 	if want > 0 {
 		if err := r.fetch(want); err != nil {
 			return abi.Verdict{}, err

@@ -317,16 +317,21 @@ func idempotent(method []byte) bool {
 // runResponseSteps lets each step see and change the head of the response. A step that fails here is passed over: it never
 // replaces the upstream's answer.
 func (x *exchange) runResponseSteps() {
-	d := &x.draft
+	x.reply.want = x.wantsToJudge()
 	for i := range x.route.steps {
-		s := &x.route.steps[i]
-		if x.modes[i] != flags.Off && s.wants[abi.PhaseClassify].Interested(d.method, x.attempt.Head.Status) {
-			x.reply.want = max(x.reply.want, s.wants[abi.PhaseClassify].Prefix)
-		}
-	}
-	for i := range x.route.steps {
-		if s := &x.route.steps[i]; x.modes[i] != flags.Off && s.interested(abi.PhaseResponse, d) {
+		if s := &x.route.steps[i]; x.modes[i] != flags.Off && s.interested(abi.PhaseResponse, &x.draft) {
 			x.runStep(s, x.modes[i], abi.PhaseResponse) //nolint:errcheck // counted and logged there
 		}
 	}
+}
+
+// wantsToJudge is how much of the beginning of the content the steps want to see that say what the response is.
+func (x *exchange) wantsToJudge() (want int) {
+	for i := range x.route.steps {
+		w := &x.route.steps[i].wants[abi.PhaseClassify]
+		if x.modes[i] != flags.Off && w.Interested(x.draft.method, x.attempt.Head.Status) {
+			want = max(want, w.Prefix)
+		}
+	}
+	return want
 }
