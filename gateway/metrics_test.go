@@ -125,6 +125,9 @@ flags:
 	c.get("/-/metrics", acme)
 	c.get("/none", acme)
 	s.dial().get("/cut", acme)
+	eventually(t, "all are counted, which they are after their answers", func() bool {
+		return s.metric(`breakwater_request_seconds_count{route="all"}`) == "12"
+	})
 	samples, err := readMetrics(s.metrics())
 	if err != nil {
 		t.Fatal(err)
