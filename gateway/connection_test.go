@@ -253,6 +253,11 @@ func TestDrainThatTakesTooLong(t *testing.T) {
 		}
 	}
 	close(held)
+	var counts strings.Builder
+	r.writeMetrics(&counts)
+	if want := `breakwater_requests_total{route="all",class="aborted",fault="gateway"} 1`; !strings.Contains(counts.String(), want) {
+		t.Errorf("no %s: it was not the client that left", want)
+	}
 }
 
 // TestNothingIsLeftOver counts goroutines and descriptors around requests that end in every way.

@@ -104,6 +104,9 @@ func (x *exchange) settle() {
 		return
 	}
 	a.settled = true
+	if a.verdict.Class == abi.Aborted && x.conn.CutOff() {
+		a.verdict.Fault = abi.FaultGateway // the client would have stayed
+	}
 	status, framing := 0, ""
 	if x.reply.attempt != nil {
 		status, framing = x.attempt.Head.Status, x.attempt.Framing.String()
@@ -112,11 +115,12 @@ func (x *exchange) settle() {
 	case status == 0:
 	case a.verdict == abi.Verdict{}:
 		x.judge()
-	case a.verdict == aborted:
+	case a.verdict.Class == abi.Aborted:
 		// Nobody gets away with an error by leaving before its end: what had come of the response is judged. If that was no
 		// error, the client has left, and no more.
+		left := a.verdict
 		if x.judge(); a.verdict.Class == abi.OK || a.verdict.Class == abi.Unjudged {
-			a.verdict, a.reason, a.by = aborted, abi.Reason{}, ""
+			a.verdict, a.reason, a.by = left, abi.Reason{}, ""
 		}
 	}
 	a.finding = blame.Judge(a.verdict, a.reason.About, &x.ledger)

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ import (
 // speaksNative tells by its exports whether a module speaks the native ABI in this version, and otherwise what it seems to speak.
 func speaksNative(exports []string) error {
 	if slices.Contains(exports, abi.ExportMark) {
+		if slices.Contains(exports, "_start") && !slices.Contains(exports, "_initialize") {
+			return errors.New("is a command that ends when it has run: expected a library with the export _initialize; with Go, build it with -buildmode=c-shared")
+		}
 		return nil
 	}
 	const mark = "bw_abi_v"

@@ -111,6 +111,10 @@ func TestLoadErrors(t *testing.T) {
 	abi2.Func("bw_abi_v2", nil, []wasmtest.Type{wasmtest.I32}, wasmtest.I32Const(0))
 	bare := wasmtest.New()
 	bare.Memory(1, 0)
+	command := wasmtest.New() // as Go builds it without -buildmode=c-shared
+	command.Memory(1, 0)
+	command.Func("_start", nil, nil)
+	command.Func("bw_abi_v1", nil, []wasmtest.Type{wasmtest.I32}, wasmtest.I32Const(0))
 	half := wasmtest.New()
 	half.Func("bw_abi_v1", nil, nil)
 	half.Func("bw_configure", []wasmtest.Type{wasmtest.I32}, []wasmtest.Type{wasmtest.I64}, wasmtest.I64Const(0))
@@ -142,6 +146,7 @@ func TestLoadErrors(t *testing.T) {
 		{"config that is not JSON", plugins.Spec{Path: path, Config: []byte("a: b")}, []string{`config "a: b": expected JSON`}},
 		{"another version of the ABI", plugins.Spec{Path: write(abi2.Bytes())}, []string{"speaks abi 2, this gateway speaks 1"}},
 		{"no plugin", plugins.Spec{Path: write(bare.Bytes())}, []string{"is no plugin: expected the export bw_abi_v1"}},
+		{"a command", plugins.Spec{Path: write(command.Bytes())}, []string{"expected a library with the export _initialize; with Go, build it with -buildmode=c-shared"}},
 		{"exports missing or of another type", plugins.Spec{Path: write(half.Bytes())}, []string{
 			"exports no memory: expected one named memory",
 			"export bw_abi_v1 is () -> (): expected () -> (i32)",

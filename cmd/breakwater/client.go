@@ -84,5 +84,9 @@ func (r *reloadCommand) Run(c *console) error {
 		return printJSON(c.out, done)
 	}
 	fmt.Fprintf(c.out, "the configuration is loaded, as of %s\n", clock(done.At))
+	var list admin.FlagList // a file of its own, and taken or not by itself
+	if err := r.ask("GET", "/api/v1/flags", nil, &list); err == nil {
+		warn(c.err, &list)
+	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (f *flagListCommand) Run(c *console) error {
 // warn says that the file is not what is in force.
 func warn(w io.Writer, list *admin.FlagList) {
 	if !list.SourceUp {
-		fmt.Fprintf(w, "breakwater: warning: since %s the flag file is not taken, and the flags above (%s) stay in force:\n%s\n",
+		fmt.Fprintf(w, "breakwater: warning: since %s the flag file is not taken, and the flags (%s) stay in force:\n%s\n",
 			clock(list.Since), list.Origin, list.Error)
 	}
 }

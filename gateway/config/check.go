@@ -183,6 +183,11 @@ func (r *Route) check(d *decoder) {
 	if r.Methods != nil && len(r.Methods) == 0 {
 		d.load.complain(r.Errorf("methods", "expected at least one method; leave the key out for any"))
 	}
+	for i, p := range r.Upgrade {
+		if name, version, versioned := strings.Cut(p, "/"); !isToken(name) || versioned && !isToken(version) {
+			d.load.complain(newError(r.At(indexed("upgrade", i)), r.where, "upgrade %s: expected a protocol such as websocket, or with its version", quote(p)))
+		}
+	}
 	if r.Path != "" {
 		try("path", route.Entry[struct{}]{Path: r.Path})
 	}

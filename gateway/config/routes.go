@@ -189,7 +189,9 @@ type Route struct {
 	Steps []*Step `yaml:"steps"`
 	// Limits of requests to this route.
 	Limits RouteLimits `yaml:"limits"`
-	// Upgrade are the protocols to which a connection may change when the upstream agrees, such as websocket. Left out, none.
+	// Upgrade are the protocols to which a connection may change when the upstream agrees, such as websocket, in any case. Left
+	// out, none. From then on bytes pass both ways, until both sides have ended, or neither has said anything for the route's
+	// idle_body, or the time to drain is over.
 	Upgrade []string `yaml:"upgrade"`
 	// Continue is who tells a client that sent Expect: 100-continue to go on: upstream passes the request's head on and waits for
 	// the upstream's word; gateway asks for the body at once, when the client has been admitted.

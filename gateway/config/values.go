@@ -287,10 +287,15 @@ func checkHostName(s string) error {
 
 // checkFieldName checks that s can be the name of a header field.
 func checkFieldName(s string) error {
-	if s == "" || strings.ContainsFunc(s, func(r rune) bool {
-		return !('a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9' || r < 0x80 && strings.ContainsRune("!#$%&'*+-.^_`|~", r))
-	}) {
+	if !isToken(s) {
 		return errors.New(`expected the name of a field, such as "Authorization"`)
 	}
 	return nil
+}
+
+// isToken reports whether s is a token (9110 5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9' || r < 0x80 && strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
 }

@@ -19,6 +19,7 @@ type Accepted struct {
 	gone    bool        // the client has sent RST: it takes nothing any more
 	patient bool        // FIN does not mean that
 	waiter  Interrupter // broken into when the client leaves
+	cutOff  bool        // this end has broken it off
 	linger  atomic.Bool
 	unwatch func()
 	from    *Listener
@@ -123,6 +124,13 @@ func (a *Accepted) Left() bool {
 }
 
 func (a *Accepted) hasLeft() bool { return a.gone || a.ended && !a.patient }
+
+// CutOff reports whether it was not the client that left, but [Listener.Abort] that ended the connection.
+func (a *Accepted) CutOff() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cutOff
+}
 
 // peerEnded notes that the client has sent FIN; gone says that it takes nothing any more either.
 func (a *Accepted) peerEnded(gone bool) {
@@ -239,6 +247,9 @@ func (l *Listener) Abort() <-chan struct{} {
 	l.none = none
 	for a := range l.open {
 		a.Abort()
+		a.mu.Lock()
+		a.cutOff = true
+		a.mu.Unlock()
 		a.peerEnded(true)
 	}
 	return none
