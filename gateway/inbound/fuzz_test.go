@@ -25,6 +25,7 @@ var conversations = []string{
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\n0\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n14\r\nGET /x HTTP/1.1\r\n\r\n0\r\n\r\n0\r\n\r\n",
 	"GET / HTTP/1.1\nHost: a\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+	"\r",
 	"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nhello",
 	"PUT / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 5000) + "\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + strings.Repeat("y", 5000) + "\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -69,7 +70,7 @@ func atOnce(b []byte) (seen []string) {
 			if wire.BareLF(b, 0) {
 				return append(seen, "refused")
 			}
-			if len(b) == 0 {
+			if len(b) == 0 || string(b) == "\r" { // half an empty line is nothing of a request either
 				return append(seen, "over")
 			}
 			return append(seen, "cut")
