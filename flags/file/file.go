@@ -57,8 +57,8 @@ func Read(path string) (Content, error) {
 
 // Replace puts data in the place of the file, whose content must have the digest based. It is written beside the
 // file, flushed to the disk and renamed, so that a reader sees either the old or the new content whole. Mode and owner
-// are kept, and a symbolic link stays one. [Flush] makes the renaming outlast a crash. If the content turns out to be another, the file is left (or put back) as
-// it was, and the error is ErrChanged.
+// are kept, and a symbolic link stays one. [Flush] makes the renaming outlast a crash. If the content turns out to be another, the
+// file is left (or put back) as it was, and the error is ErrChanged.
 func Replace(path string, data []byte, based [sha256.Size]byte) error {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -69,6 +69,11 @@ func Replace(path string, data []byte, based [sha256.Size]byte) error {
 		return err
 	}
 	defer os.Remove(temp) // what is left there: nothing, or the old content
+	release, err := alone(filepath.Dir(target)) // or else what one puts back is what another has just built upon
+	if err != nil {
+		return err
+	}
+	defer release()
 	now, err := Read(target)
 	if err != nil {
 		return err

@@ -32,6 +32,20 @@ func swap(temp, target string) (exchanged bool, err error) {
 	return err == nil, err
 }
 
+// alone waits until nobody else who writes by this package replaces a file in that directory, in any process, and has it stay
+// so until release is called. A file system without locks is gone on with.
+func alone(dir string) (release func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			return func() { d.Close() }, nil
+		}
+	}
+}
+
 func keepOwner(f *os.File, info os.FileInfo) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		_ = f.Chown(int(st.Uid), int(st.Gid)) // refused unless we are root, and then it is our own file anyway
