@@ -68,7 +68,7 @@ func Replace(path string, data []byte, based [sha256.Size]byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp) // what is left there: nothing, or the old content
+	defer os.Remove(temp)                       // what is left there: nothing, or the old content
 	release, err := alone(filepath.Dir(target)) // or else what one puts back is what another has just built upon
 	if err != nil {
 		return err
